@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The cloud: one store, one clock, one table of types; one request in, one answer out. It knows nothing of HTTP servers."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from . import refusals
+from .clock import Clock
+from .operations import Operations
+from .paths import Path, parse
+from .store import Store
+from .timeline import Timeline
+from .types import Types
+
+
+@dataclass
+class Request:
+    """One request: path as sent (no host, no query), query and headers (lower-case names), the parsed JSON body or None.
+
+    base_url: where the client found us, for links in answers. outcome: how the operation that this request begins shall end,
+    when a fault rule says so ({"status", "code", "message"}); None = well.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    base_url: str = "https://localhost"
+    outcome: dict[str, Any] | None = None
+
+    @property
+    def api_version(self) -> str:
+        return self.query.get("api-version", "")
+
+
+@dataclass
+class Response:
+    """One answer: body is what JSON is made of, or None for an empty one."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Cloud:
+    """Azure, small: `handle` answers one request; time passes between requests only."""
+
+    def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
+        self.clock = clock or Clock()
+        self.store = Store()
+        self.timeline = Timeline()
+        self.operations = Operations()
+        self.types = Types()
+        self._seed, self._guids = seed, 0
+
+    def guid(self) -> str:
+        """A new GUID; the same seed gives the same row of them."""
+        self._guids += 1
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"rehearsal:{self._seed}:{self._guids}"))
+
+    def seed(self, resources: Iterable[dict[str, Any]]) -> None:
+        """Fill the store with the resources of an estate file. Raises ValueError for one without an id."""
+        for resource in resources:
+            identifier = resource.get("id")
+            if not isinstance(identifier, str) or not identifier.startswith("/"):
+                raise ValueError(f"a resource of the estate has no id: {str(resource)[:200]}")
+            path = parse(identifier)
+            body = {"name": path.name, "type": path.type, **copy.deepcopy(resource)}
+            self.types.find(path.type).seed(self, body)
+
+    def handle(self, request: Request) -> Response:
+        """The answer to one request, after all that was due has happened."""
+        moment = self.clock.read()
+        self.timeline.run(self, moment)
+        self.clock.set(moment)
+        try:
+            return self._route(request)
+        except refusals.Refusal as refusal:
+            return Response(refusal.status, refusal.body, dict(refusal.headers))
+
+    def _route(self, request: Request) -> Response:
+        path = parse(request.path)
+        owner = self.types.find(path.type)
+        word = (path.word or "").lower()
+        if request.method == "POST":
+            action = owner.actions.get(word)
+            if path.word is None or action is None:
+                raise refusals.refuse(405, "MethodNotAllowed", f"The request method 'POST' is not supported for '{request.path}'.")
+            return action(self, request, path)
+        if path.word is None:
+            if not path.type:
+                raise refusals.no_such_path(request.path)
+            method = {"GET": owner.get, "PUT": owner.put, "PATCH": owner.patch, "DELETE": owner.delete}.get(request.method)
+            if method is None:
+                raise refusals.refuse(405, "MethodNotAllowed", f"The request method '{request.method}' is not supported.")
+            return method(self, request, path)
+        if request.method != "GET":
+            raise refusals.refuse(405, "MethodNotAllowed", f"The request method '{request.method}' is not supported for '{request.path}'.")
+        view = owner.views.get(word)
+        if view is not None:
+            return view(self, request, path)
+        return self.types.find(path.collection_type).list(self, request, path)
+
+    def answer(self, status: int, body: Any = None, **headers: str) -> Response:
+        """A response whose body is a copy, so that nothing outside changes the store. Header names: underscores for dashes."""
+        return Response(status, copy.deepcopy(body), {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def page(self, request: Request, found: list[dict[str, Any]], size: int, last_link: bool = False) -> Response:
+        """One page of a list: {"value", "nextLink"}; the last page has no nextLink, or null where `last_link` (as the provider does)."""
+        token = request.query.get("$skiptoken") or request.query.get("$skipToken") or request.query.get("skipToken") or "0"
+        start = int(token) if token.isdigit() else 0
+        body: dict[str, Any] = {"value": found[start:start + size]}
+        if start + size < len(found):
+            others = {k: v for k, v in request.query.items() if k.lower().lstrip("$") != "skiptoken"}
+            body["nextLink"] = (f"{request.base_url}{quote(request.path)}?{urlencode(others, safe='$')}&$skipToken={start + size}")
+        elif last_link:
+            body["nextLink"] = None
+        return self.answer(200, body)
+
+    def dump(self) -> dict[str, Any]:
+        """All that the cloud is, as JSON."""
+        return {"now": self.clock.now, "guids": self._guids, "seed": self._seed, "store": self.store.dump(),
+                "timeline": self.timeline.dump(), "operations": self.operations.dump()}
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Become the cloud that `dump` wrote; its time goes on from there."""
+        self.clock = Clock(self.clock.speed, saved["now"])
+        self._seed, self._guids = saved["seed"], saved["guids"]
+        self.store.load(saved["store"])
+        self.timeline.load(saved["timeline"])
+        self.operations.load(saved["operations"])
+
+
+__all__ = ["Cloud", "Path", "Request", "Response"]
