@@ -3,7 +3,7 @@
 
 """A local stand-in for Azure to rehearse the runbook on.
 
-At its heart: a store of resources (store.py), a table of resource types with their behaviour (types.py and the
+At its heart: a store of resources (store.py), a table of resource types with their behaviour (resource_types.py and the
 providers), and operations on a clock (clock.py, timeline.py, operations.py). cloud.py joins them and answers one request
 at a time; server.py and its neighbours put HTTPS, sign-in, throttling, faults and permissions around it.
 

@@ -15,10 +15,10 @@ from urllib.parse import quote, urlencode
 from . import refusals
 from .clock import Clock
 from .operations import Operations
-from .paths import Path, parse
+from .paths import GROUP, SUBSCRIPTION, Path, parse
 from .store import Store
 from .timeline import Timeline
-from .types import Types
+from .resource_types import Types
 
 
 @dataclass
@@ -76,6 +76,19 @@ class Cloud:
             path = parse(identifier)
             body = {"name": path.name, "type": path.type, **copy.deepcopy(resource)}
             self.types.find(path.type).seed(self, body)
+            self._seed_scope(identifier, resource.get("location"))
+
+    def _seed_scope(self, identifier: str, location: str | None) -> None:
+        """The subscription and the resource group of a resource exist when it does, named in the estate or not."""
+        parts = identifier.split("/")
+        for length in (3, 5):
+            scope = "/".join(parts[:length])
+            path = parse(scope)
+            if path.type in (SUBSCRIPTION, GROUP) and self.store.get(scope) is None:
+                extra = {"location": location or "eastus"} if path.type == GROUP else {
+                    "subscriptionId": path.name, "state": "Enabled", "displayName": path.name}
+                self.store.put(scope, {"id": scope, "name": path.name, "type": path.type, **extra,
+                                       "properties": {"provisioningState": "Succeeded"}})
 
     def handle(self, request: Request) -> Response:
         """The answer to one request, after all that was due has happened."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 GROUP = "Microsoft.Resources/resourceGroups"
 SUBSCRIPTION = "Microsoft.Resources/subscriptions"
@@ -35,15 +36,18 @@ class Path:
     @property
     def collection_type(self) -> str:
         """The type of the resources that `word` would list."""
-        if self.type in (GROUP, SUBSCRIPTION, "") and "/" not in (self.word or ""):
-            return {"resourcegroups": GROUP, "subscriptions": SUBSCRIPTION}.get((self.word or "").lower(), self.word or "")
-        return f"{self.type}/{self.word}"
+        word = self.word or ""
+        if "." in word.partition("/")[0]:
+            return word
+        if self.type in (GROUP, SUBSCRIPTION, ""):
+            return {"resourcegroups": GROUP, "subscriptions": SUBSCRIPTION}.get(word.lower(), word)
+        return f"{self.type}/{word}"
 
     @property
     def parent_id(self) -> str:
         """The id of the resource that this one is a part of, or the scope of a top-level one."""
-        parent = self.resource_id.rsplit("/", 2)[0]
-        return self.scope if "/providers/" not in parent[len(self.scope):] or parent.rstrip("/").count("/") <= 1 else parent
+        parts = self.resource_id.split("/")
+        return self.scope if parts[-4:-3] == ["providers"] or len(parts) < 5 else "/".join(parts[:-2])
 
     @property
     def subscription(self) -> str:
@@ -51,6 +55,7 @@ class Path:
         return parts[1] if len(parts) > 1 and parts[0].lower() == "subscriptions" else ""
 
 
+@lru_cache(maxsize=65536)
 def parse(path: str) -> Path:
     """The Path of a request path such as /subscriptions/S/resourceGroups/G/providers/Microsoft.Compute/virtualMachines/V/extensions.
 
@@ -81,4 +86,5 @@ def _plain(parts: list[str]) -> Path:
     identifier = "/" + "/".join(parts[:whole]) if whole else ""
     kind = {0: "", 2: SUBSCRIPTION, 4: GROUP}[whole]
     word = "/".join(parts[whole:]) or None
-    return Path(identifier, kind, parts[whole - 1] if whole else "", word, identifier if kind == SUBSCRIPTION else "/" + "/".join(parts[:2]))
+    scope = "/" + "/".join(parts[:2])
+    return Path(identifier, kind, parts[whole - 1] if whole else "", word, scope)

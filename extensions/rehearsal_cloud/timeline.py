@@ -32,12 +32,12 @@ class Timeline:
         self._entries: list[tuple[float, int, str, dict[str, Any]]] = []
         self._count = 0
 
-    def put(self, moment: float, name: str, **arguments: Any) -> None:
+    def put(self, moment: float, name: str, /, **arguments: Any) -> None:
         """At `moment` (simulated seconds), do the effect `name`."""
         heapq.heappush(self._entries, (moment, self._count, name, arguments))
         self._count += 1
 
-    def drop(self, name: str, **arguments: Any) -> None:
+    def drop(self, name: str, /, **arguments: Any) -> None:
         """Forget the entries of `name` whose arguments include these."""
         self._entries = [e for e in self._entries if not (e[2] == name and all(e[3].get(k) == v for k, v in arguments.items()))]
         heapq.heapify(self._entries)
