@@ -16,9 +16,9 @@ from . import refusals
 from .clock import Clock
 from .operations import Operations
 from .paths import GROUP, SUBSCRIPTION, Path, parse
+from .resource_types import Types
 from .store import Store
 from .timeline import Timeline
-from .resource_types import Types
 
 
 @dataclass
