@@ -1,0 +1,300 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""One step after the other on many targets at once: outcomes, order, time limits, progress.
+
+A domain file describes what it does to one target as a `Step`: observe, plan, apply, and what its observations look like to
+the user. `run` does the rest, the same for all modules: look at every target, say what will be done and how long that takes
+at least, do it on all targets at once (the steps of one target in order), look again until the wanted state is there, and
+report each target by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
+
+Observed = TypeVar("Observed")
+View = dict[str, Any]
+
+FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a target while it is verified
+
+
+class Pacing(Protocol):
+    throttled_requests: int
+
+    def minimum_duration(self, requests: Any) -> float: ...
+
+
+class Azure(Protocol):
+    """What the fleet needs of arm.session.Azure."""
+
+    @property
+    def pacer(self) -> Pacing: ...
+
+    async def pause(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to act on: its resource id, the name that users know it by, and what the domain file wants to remember of it."""
+
+    id: str
+    name: str
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """One missing action: what it is, in the imperative ("install extension X"), the requests it will send (method, path), and
+    what `apply` needs to carry it out."""
+
+    text: str
+    requests: tuple[tuple[str, str], ...] = ()
+    data: Any = None
+
+
+class Skip(Exception):  # noqa: N818 - it is no error: the target is left alone, and why is said
+    """Raised by `observe` or `plan`: this target is not for us, for this reason."""
+
+
+class Step(Generic[Observed]):
+    """What is done to one target. observe is the only reader, apply the only writer, all else is pure."""
+
+    async def observe(self, target: Target) -> Observed:
+        """The target's present state, as a frozen dataclass. Raises AzureError, Skip."""
+        raise NotImplementedError
+
+    def plan(self, target: Target, observed: Observed) -> list[Action]:
+        """The actions that are missing, in order; [] when the wanted state is there. Raises Skip, AzureDRError."""
+        raise NotImplementedError
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        """Carry out one action to its end, in at most `seconds`. Raises AzureError, TimedOut."""
+        raise NotImplementedError
+
+    def view(self, observed: Observed) -> View:
+        """The state as the user sees it in `before` and `after`; never a secret."""
+        raise NotImplementedError
+
+    def wanted(self, target: Target, observed: Observed) -> View:
+        """The view that will hold when the plan is done (check and diff mode)."""
+        raise NotImplementedError
+
+    def failure(self, target: Target, observed: Observed) -> str | None:
+        """Why waiting longer will not bring the wanted state (asked after apply); None while it may."""
+        return None
+
+
+@dataclass
+class Outcome:
+    """What became of one target. `begun`: Azure accepted at least one change."""
+
+    target: Target
+    state: str = "unchanged"
+    reason: str | None = None
+    error: View | None = None
+    begun: bool = False
+    before: View = field(default_factory=dict)
+    after: View = field(default_factory=dict)
+    actions: list[str] = field(default_factory=list)
+    started: str | None = None
+    ended: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.begun or self.state == "changed"
+
+    def result(self) -> View:
+        """The element of `targets` in a module's result."""
+        shown = {"id": self.target.id, "name": self.target.name, "changed": self.changed, "state": self.state, "reason": self.reason,
+                 "actions": self.actions, "before": self.before, "after": self.after, "started": self.started, "ended": self.ended}
+        return shown | ({"error": self.error} if self.error else {})
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of all targets. minimum_duration and duration in seconds."""
+
+    outcomes: list[Outcome]
+    minimum_duration: float
+    duration: float
+    throttled_requests: int
+
+    def count(self, *states: str) -> int:
+        return sum(outcome.state in states for outcome in self.outcomes)
+
+    def result(self, max_failures: int = 0) -> View:
+        """A module's result: changed, failed, msg, targets, summary and diff. failed when more than max_failures targets did not succeed."""
+        counts = Counter(outcome.state for outcome in self.outcomes)
+        bad = [outcome for outcome in self.outcomes if outcome.state in ("failed", "timed_out")]
+        found: View = {
+            "changed": any(outcome.changed for outcome in self.outcomes),
+            "targets": [outcome.result() for outcome in self.outcomes],
+            "summary": {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
+            | {"minimum_duration": round(self.minimum_duration, 1), "duration": round(self.duration, 1),
+               "throttled_requests": self.throttled_requests},
+            "diff": [{"before_header": o.target.name, "after_header": o.target.name, "before": o.before, "after": o.after}
+                     for o in self.outcomes if o.before != o.after],
+        }
+        if len(bad) > max_failures:
+            found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: "
+                      + "; ".join(f"{outcome.target.name}: {outcome.reason}" for outcome in bad)}
+        return found
+
+
+async def run(azure: Azure, targets: Sequence[Target], steps: Sequence[Step[Any]], *, check: bool, timeout: float,
+              noun: str = "targets", progress: Progress | None = None) -> Report:
+    """Bring every target to the wanted state of every step, in the order of the steps; all targets at once.
+
+    timeout: seconds for the whole run, waiting included; a target that is not there by then is `timed_out` (what Azure has begun goes
+    on there). check: look and plan only. noun: what the targets are called in messages.
+    """
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    progress = progress or Progress(len(targets), noun)
+    runs = [_Run(azure, target, steps, begin, timeout, progress) for target in targets]
+    ticker = asyncio.create_task(_ticking(progress))
+    try:
+        progress.say(f"looking at {len(targets)} {noun}")
+        await asyncio.gather(*(one.look() for one in runs))
+        plans = [(one.outcome, action) for one in runs for actions in one.plans for action in actions]
+        minimum = azure.pacer.minimum_duration([request for _outcome, action in plans for request in action.requests])
+        progress.say(_announcement(len(runs), noun, [action for _outcome, action in plans], minimum))
+        if check:
+            for one in runs:
+                one.foresee()
+        else:
+            await asyncio.gather(*(one.act() for one in runs))
+    finally:
+        ticker.cancel()
+        progress.tick()
+    return Report([one.outcome for one in runs], minimum, loop.time() - begin, azure.pacer.throttled_requests)
+
+
+def _announcement(total: int, noun: str, actions: Sequence[Action], minimum: float) -> str:
+    if not actions:
+        return f"{total} {noun}: nothing to do"
+    kinds = Counter(action.text for action in actions)
+    listed = ", ".join(f"{text} ({count})" if count > 1 else text for text, count in kinds.most_common(6))
+    more = f", and {len(kinds) - 6} more" if len(kinds) > 6 else ""
+    return f"{total} {noun}, {len(actions)} actions: {listed}{more}; at least {minimum:.0f} s by Azure's request limits alone"
+
+
+async def _ticking(progress: Progress) -> None:
+    while True:
+        await asyncio.sleep(1)
+        progress.tick()
+
+
+class _Run:
+    """The run of one target: its outcome as it grows."""
+
+    def __init__(self, azure: Azure, target: Target, steps: Sequence[Step[Any]], begin: float, timeout: float,
+                 progress: Progress) -> None:
+        self.outcome = Outcome(target)
+        self.plans: list[list[Action]] = []
+        self._azure, self._target, self._steps, self._progress = azure, target, steps, progress
+        self._timeout, self._deadline = timeout, begin + timeout
+        self._seen: list[Any] = []
+
+    async def look(self) -> None:
+        """Observe and plan every step; a target that cannot be read is failed, one that is not for us skipped."""
+        try:
+            for step in self._steps:
+                observed = await step.observe(self._target)
+                self.outcome.before |= step.view(observed)
+                self._seen.append(observed)
+                self.plans.append(step.plan(self._target, observed))
+        except (Skip, AzureDRError) as trouble:
+            self.plans = []
+            self._end(trouble)
+        self.outcome.after = dict(self.outcome.before)
+        self.outcome.actions = [action.text for actions in self.plans for action in actions]
+
+    def foresee(self) -> None:
+        """Check mode: what the outcome would be."""
+        if self.outcome.state == "unchanged" and any(self.plans):
+            self.outcome.state = "changed"
+            for step, observed in zip(self._steps, self._seen, strict=True):
+                self.outcome.after |= step.wanted(self._target, observed)
+
+    async def act(self) -> None:
+        """Carry out the plan, step by step, each verified before the next."""
+        if self.outcome.state != "unchanged":
+            return
+        try:
+            if any(self.plans):
+                self.outcome.started = _clock()
+                self.outcome.actions = []
+                for number, step in enumerate(self._steps):
+                    await self._step(number, step)
+            self._end(None)
+        except (Skip, AzureDRError) as trouble:
+            self._end(trouble)
+
+    async def _step(self, number: int, step: Step[Any]) -> None:
+        plan = self.plans[number]
+        if self.outcome.begun:  # an earlier step changed the target: what was seen before it no longer counts
+            self._seen[number] = await step.observe(self._target)
+            plan = step.plan(self._target, self._seen[number])
+        for action in plan:
+            self._progress.now(self._target.id, action.text)
+            self.outcome.actions.append(action.text)
+            try:
+                await step.apply(self._target, action, self._left(action.text))
+            except AzureError as error:
+                self.outcome.begun |= error.accepted is not False
+                raise
+            self.outcome.begun |= bool(action.requests)
+        if plan:
+            await self._verify(number, step)
+
+    async def _verify(self, number: int, step: Step[Any]) -> None:
+        """Look again until nothing is missing: only what was seen is reported."""
+        interval = FIRST_LOOK
+        while True:
+            observed = await step.observe(self._target)
+            self.outcome.after |= step.view(observed)
+            missing = step.plan(self._target, observed)
+            if not missing:
+                self._seen[number] = observed
+                return
+            reason = step.failure(self._target, observed)
+            if reason is not None:
+                raise AzureDRError(reason)
+            self._progress.now(self._target.id, f"verify: {missing[0].text}")
+            self._left(f"verified, but still to do: {missing[0].text}")
+            await self._azure.pause(interval)
+            interval = min(interval * 1.5, LONGEST_LOOK)
+
+    def _left(self, doing: str) -> float:
+        left = self._deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise TimedOut(doing, self._target.id, minutes=self._timeout / 60, last=None)
+        return left
+
+    def _end(self, trouble: Exception | None) -> None:
+        outcome = self.outcome
+        if trouble is None:
+            outcome.state = "changed" if outcome.begun else "unchanged"
+        else:
+            outcome.state = {Skip: "skipped", TimedOut: "timed_out"}.get(type(trouble), "failed")
+            outcome.reason = str(trouble)
+            outcome.error = trouble.as_dict() if isinstance(trouble, AzureDRError) else None
+            if outcome.state != "skipped":
+                self._progress.say(f"{self._target.name} {outcome.state}: {outcome.reason}")
+        if outcome.started:
+            outcome.ended = _clock()
+        self._progress.end(self._target.id, outcome.state)
+
+
+def _clock() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
