@@ -33,3 +33,18 @@ $(LOWEST)/.ready: requirements-lowest.txt
 	mkdir -p $*/collections/ansible_collections/cloudops
 	ln -s ../../../.. $*/collections/ansible_collections/cloudops/azure_dr
 	touch $@
+
+.PHONY: test
+test: venv $(LOWEST)/.ready ## Run every check, and say what was left out
+	$(VENV)/bin/python tests/checks
+
+.PHONY: sanity integration molecule unit lint types docs lowest
+sanity integration molecule unit lint types docs: venv
+	$(VENV)/bin/python tests/checks $@
+
+lowest: venv $(LOWEST)/.ready
+	$(VENV)/bin/python tests/checks $@
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(LOWEST) build
