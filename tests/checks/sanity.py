@@ -6,7 +6,7 @@
 ansible-test wants three things that a checkout does not give it:
 
 - a path that ends in ansible_collections/NAMESPACE/NAME: the files that git knows or would add are copied there;
-- the script get-pip from a host that may be out of reach: its cache gets a stand-in, which installs the same pip as the package index has it;
+- the script get-pip from a host that may be out of reach: a stand-in in its cache installs the same pip from the package index;
 - pip's settings, of which it passes on only those in the home folder: the present ones are written into that of build/sanity.
 """
 
