@@ -47,11 +47,11 @@ def guid(text: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{text}.shop.example"))
 
 
-def resource(group: str, kind: str, name: str, location: str | None = None, properties: Body | None = None, **more: Any) -> Body:
+def resource(group: str, of_type: str, name: str, location: str | None = None, properties: Body | None = None, **more: Any) -> Body:
     """A resource with the id that its group, type and name make."""
-    namespace, *types = kind.split("/")
+    namespace, *types = of_type.split("/")
     path = "/".join(f"{one}/{part}" for one, part in zip(types, name.split("/"), strict=True))
-    body: Body = {"id": f"{SUBSCRIPTION}/resourceGroups/{group}/providers/{namespace}/{path}", "name": name.split("/")[-1], "type": kind}
+    body: Body = {"id": f"{SUBSCRIPTION}/resourceGroups/{group}/providers/{namespace}/{path}", "name": name.split("/")[-1], "type": of_type}
     return body | ({"location": location} if location else {}) | more | {"properties": properties or {"provisioningState": "Succeeded"}}
 
 
