@@ -1,0 +1,351 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One connection to Azure for a module's run: sign-in, clients, pacing and errors.
+
+Answers are given as they came over the wire: a policy of the pipeline keeps the last answer of each call, so no version of a client
+library loses or reformats a key. Request bodies are plain dictionaries in wire form, arguments go by keyword, and API versions are the
+libraries' own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import clouds, credentials, pacing
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import (
+    AzureDRError,
+    AzureError,
+    InputError,
+    TimedOut,
+    from_exception,
+)
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.operations import AsyncPollingMethod, End
+
+USER_AGENT = "cloudops.azure_dr"
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+# Given in full: the retry policy caps the total by each kind. A broken PATCH or POST is never sent again by it, since it may have been
+# taken on.
+_RETRIES = {"retry_total": 10, "retry_status": 10, "retry_connect": 3, "retry_read": 3, "retry_backoff_max": 15}
+
+Items = list[dict[str, Any]]
+_answers: ContextVar[list[Any] | None] = ContextVar("answers", default=None)
+
+
+class Azure:
+    """``async with Azure(module.params) as azure``: signed in, with one token fetched, on one shared HTTP session.
+
+    ``subscription_id`` is the subscription of the sign-in, ``cloud`` where its services are, ``pacer`` what all requests wait for.
+
+    Entering raises InputError for a sign-in that is incomplete, AzureError for one that Azure refuses.
+    """
+
+    subscription_id: str
+    cloud: clouds.Cloud
+    pacer: pacing.Pacer
+
+    def __init__(self, params: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._settings = credentials.resolve(params, environ)
+        self._limits = pacing.limits(params.get("throttle_limits"))
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    async def __aenter__(self) -> Azure:
+        import aiohttp
+        from azure.core.pipeline.transport import AioHttpTransport
+
+        verify = self._settings.cert_validation_mode == "validate"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust(self._environ, verify), limit=200),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=any(self._environ.get(name) for name in _PROXIES),
+        )
+        self._transport = AioHttpTransport(session=self._session, session_owner=False)
+        self._credential: Any = None
+        try:
+            await self._sign_in()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._credential:
+            await self._credential.close()
+        if "pacer" in vars(self):
+            self.pacer.close()
+        await self._session.close()
+
+    async def _sign_in(self) -> None:
+        settings, cloud = self._settings, None
+        if settings.source == "cli":
+            settings, cloud = await credentials.from_cli(settings)
+        self.cloud = cloud or await clouds.find(settings.cloud_environment or "AzureCloud", self._fetch)
+        share = pacing.share_path(self.cloud.resource_manager, self._environ)
+        self.pacer = pacing.Pacer(self._limits, share, settings.principal, self.cloud.resource_manager)
+        bundle = next((self._environ[name] for name in _BUNDLES if self._environ.get(name)), True)
+        with _told("sign in", None):
+            trusted = bundle if settings.cert_validation_mode == "validate" else False
+            self._credential = credentials.credential(settings, self.cloud, self._transport, trusted)
+            # Once, before anything fans out: else each waiting request would fetch its own.
+            await self._credential.get_token(self.cloud.scope)
+        if not settings.subscription_id and settings.source == "msi":
+            found = await self.list("find the subscription", "/subscriptions", "2022-12-01")
+            settings = replace(settings, subscription_id=next((item["subscriptionId"] for item in found), None))
+        if not settings.subscription_id:
+            looked = "the option, AZURE_SUBSCRIPTION_ID, and the profile of the sign-in were looked at"
+            raise InputError("subscription_id", None, f"the id of a subscription: {looked}")
+        self._settings, self.subscription_id = settings, settings.subscription_id
+
+    async def _fetch(self, url: str) -> Any:
+        """A document that anyone may read."""
+        import aiohttp
+
+        asked = "read the cloud's metadata document"
+        try:
+            async with self._session.get(url, headers={"Accept-Encoding": "identity"}) as answer:
+                text = await answer.text()
+                if answer.status != 200:
+                    raise AzureError(asked, url, status=answer.status, message=text[:200])
+                return json.loads(text)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
+            raise AzureError(asked, url, code=type(exc).__name__, message=str(exc)) from exc
+
+    # -- clients
+    # -------------------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def site_recovery(self) -> Any:
+        """The typed client of Site Recovery (SiteRecoveryManagementClient) for the subscription of the sign-in."""
+        from azure.mgmt.recoveryservicessiterecovery.aio import SiteRecoveryManagementClient
+
+        return self._client(SiteRecoveryManagementClient, None)
+
+    def compute(self, subscription_id: str | None = None) -> Any:
+        """The typed client of Compute (ComputeManagementClient) for a subscription, by default that of the sign-in."""
+        from azure.mgmt.compute.aio import ComputeManagementClient
+
+        return self._client(ComputeManagementClient, subscription_id)
+
+    def monitor(self, subscription_id: str | None = None) -> Any:
+        """The typed client of Monitor (MonitorManagementClient) for a subscription, by default that of the sign-in."""
+        from azure.mgmt.monitor.aio import MonitorManagementClient
+
+        return self._client(MonitorManagementClient, subscription_id)
+
+    def _client(self, kind: Callable[..., Any], subscription_id: str | None) -> Any:
+        subscription_id = subscription_id or self.subscription_id
+        name = (kind.__name__, subscription_id.lower())
+        if name not in self._clients:
+            self._clients[name] = kind(
+                credential=self._credential, subscription_id=subscription_id, base_url=self.cloud.resource_manager, **self._pipeline()
+            )
+        return self._clients[name]
+
+    @cached_property
+    def _untyped(self) -> Any:
+        from azure.mgmt.core import AsyncARMPipelineClient
+
+        return AsyncARMPipelineClient(self.cloud.resource_manager, **self._pipeline())
+
+    def _pipeline(self) -> dict[str, Any]:
+        """The pipeline of a client: each has its own policies, all share transport, sign-in and pacer.
+
+        The libraries' own policy that registers a missing resource provider is left out: a read, or a check, must write nothing.
+        """
+        from azure.core.pipeline import policies
+        from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
+
+        return {
+            "credential_scopes": [self.cloud.scope],
+            "transport": self._transport,
+            "policies": [
+                policies.RequestIdPolicy(),
+                policies.UserAgentPolicy(USER_AGENT),
+                policies.ContentDecodePolicy(),
+                _KeepAnswer(),
+                policies.AsyncRedirectPolicy(),
+                policies.AsyncRetryPolicy(**_RETRIES),
+                pacing.AsyncPacingPolicy(self.pacer),
+                AsyncARMChallengeAuthenticationPolicy(self._credential, self.cloud.scope),
+                policies.SensitiveHeaderCleanupPolicy(),
+            ],
+        }
+
+    # -- reading
+    # -------------------------------------------------------------------------------------------------------------------------------------
+
+    async def read(self, asked: str, resource_id: str | None, awaitable: Awaitable[Any]) -> dict[str, Any]:
+        """Await a typed client's call and give the answer as it came over the wire, ``{}`` for an empty one. Raises AzureError."""
+        with _told(asked, resource_id), _kept() as answers:
+            await awaitable
+            return _wire(answers[-1])
+
+    async def read_or_none(self, asked: str, resource_id: str | None, awaitable: Awaitable[Any]) -> dict[str, Any] | None:
+        """Like ``read``; None where the resource is absent, and for nothing else."""
+        try:
+            return await self.read(asked, resource_id, awaitable)
+        except AzureError as exc:
+            if exc.absent:
+                return None
+            raise
+
+    async def collect(self, asked: str, resource_id: str | None, pager: Any) -> Items:
+        """All items of all pages of a typed client's list, as they came over the wire. Raises AzureError when any page fails: never a
+        short answer."""
+        items: Items = []
+        with _told(asked, resource_id), _kept() as answers:
+            async for page in pager.by_page():
+                del page
+                items += _wire(answers[-1]).get("value") or []
+        return items
+
+    async def get(self, asked: str, path: str, api_version: str) -> dict[str, Any]:
+        """Read a resource of a type for which there is no client here, by its id. Raises AzureError."""
+        return await self._get(asked, path, f"{path}?{urlencode({'api-version': api_version})}")
+
+    async def list(self, asked: str, path: str, api_version: str) -> Items:
+        """All items of all pages of a list of such a type. Raises AzureError when any page fails."""
+        items: Items = []
+        url: str | None = f"{path}?{urlencode({'api-version': api_version})}"
+        while url:
+            page = await self._get(asked, path, url)
+            items += page.get("value") or []
+            url = page.get("nextLink")
+        return items
+
+    async def _get(self, asked: str, resource_id: str, url: str) -> dict[str, Any]:
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        with _told(asked, resource_id):
+            request = HttpRequest("GET", self._untyped.format_url(url), headers={"Accept": "application/json"})
+            answer = await self._untyped.send_request(request)
+            if answer.status_code != 200:
+                raise HttpResponseError(response=answer)
+            return _wire(answer)
+
+    # -- working
+    # -------------------------------------------------------------------------------------------------------------------------------------
+
+    async def run(self, asked: str, resource_id: str | None, begin: Callable[..., Awaitable[Any]], timeout: float) -> End:
+        """Start a long-running operation and follow it to its end.
+
+        ``begin`` is called with ``polling`` and gives the awaitable of a typed client's ``begin_*`` call; ``timeout`` is in seconds, of
+        the whole.
+
+        Raises AzureError when Azure refuses (``accepted`` is False; None when the connection broke before the answer), OperationFailed
+        when it fails later, TimedOut when it takes too long; what Azure accepted goes on there.
+        """
+        polling = AsyncPollingMethod(asked, resource_id, self.pacer)
+        try:
+            with _told(asked, resource_id):
+                async with asyncio.timeout(timeout):
+                    return await (await begin(polling=polling))
+        except TimeoutError:
+            raise TimedOut(asked, resource_id, timeout / 60, polling.last) from None
+
+    async def pause(self, seconds: float) -> None:
+        """Wait between two looks at something; with many waiting it takes longer, since all share the read limit."""
+        with self.pacer.following():
+            await asyncio.sleep(self.pacer.poll_interval(seconds))
+
+
+class _KeepAnswer:
+    """A policy of azure-core's pipeline that keeps each call's final answer for who awaits the call."""
+
+    next: Any = None
+
+    async def send(self, request: Any) -> Any:
+        response = await self.next.send(request)
+        answers = _answers.get()
+        if answers is not None:
+            answers.append(response.http_response)
+        return response
+
+
+@contextmanager
+def _kept() -> Iterator[list[Any]]:
+    answers: list[Any] = []
+    token = _answers.set(answers)
+    try:
+        yield answers
+    finally:
+        _answers.reset(token)
+
+
+@contextmanager
+def _told(asked: str, resource_id: str | None) -> Iterator[None]:
+    """Turn what azure-core raises into an AzureError that says what was asked of which resource."""
+    from azure.core.exceptions import AzureError as LibraryError
+
+    try:
+        yield
+    except LibraryError as exc:
+        raise from_exception(exc, asked, resource_id) from exc
+
+
+def _wire(answer: Any) -> dict[str, Any]:
+    text = answer.text()
+    return json.loads(text) if text.strip() else {}
+
+
+def trust(environ: Mapping[str, str], verify: bool) -> ssl.SSLContext:
+    """What every connection trusts, the sign-in's too: the system's authorities, and the file or directory in each of REQUESTS_CA_BUNDLE,
+    CURL_CA_BUNDLE
+    and SSL_CERT_FILE that is set; with ``verify`` off, anybody.
+
+    Raises InputError for a variable that names no certificates.
+    """
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    for name in _BUNDLES:
+        place = environ.get(name)
+        if place:
+            try:
+                context.load_verify_locations(**{"capath" if Path(place).is_dir() else "cafile": place})
+            except (OSError, ssl.SSLError) as exc:
+                raise InputError(name, place, f"a file of certificates ({exc.strerror or exc})") from exc
+    return context
+
+
+def main(module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[str, Any]]]) -> None:
+    """Run ``work`` with a signed-in Azure and end the module with the dict that it gives, or with the error, as ``msg`` and ``error``."""
+    try:
+        result = asyncio.run(_worked(module, work))
+    except AzureDRError as exc:
+        module.fail_json(msg=str(exc), error=exc.as_dict())
+    except ImportError as exc:
+        if (exc.name or "").split(".")[0] not in ("azure", "aiohttp"):
+            raise
+        library = "azure-core" if exc.name == "azure" else str(exc.name).replace(".", "-")
+        module.fail_json(msg=missing_required_lib(library), exception=traceback.format_exc())
+    else:
+        module.exit_json(**result)
+
+
+async def _worked(module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    async with Azure(module.params) as azure:
+        for warning in azure.pacer.warnings:
+            module.warn(warning)
+        return await work(azure)
