@@ -329,9 +329,16 @@ def trust(environ: Mapping[str, str], verify: bool) -> ssl.SSLContext:
     return context
 
 
-def main(module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[str, Any]]]) -> None:
-    """Run ``work`` with a signed-in Azure and end the module with the dict that it gives, or with the error, as ``msg`` and ``error``."""
+def main(
+    module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[str, Any]]], check: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """Run ``work`` with a signed-in Azure and end the module with the dict that it gives, or with the error, as ``msg`` and ``error``.
+
+    ``check`` is given the module's parameters before any request is made: it raises InputError for wrong ones.
+    """
     try:
+        if check:
+            check(module.params)
         result = asyncio.run(_worked(module, work))
     except AzureDRError as exc:
         module.fail_json(msg=str(exc), error=exc.as_dict())
