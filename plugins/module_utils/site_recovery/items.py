@@ -45,7 +45,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class ReplicatedItem:
-    """One replicated item. States, health and operations are Site Recovery's own words; `name` is the item's, `friendly_name` the machine's.
+    """One replicated item. States, health and operations are Site Recovery's own words; `friendly_name` is the machine's name.
 
     `source_vm_id` is the machine that is replicated, `recovery_vm_id` the one that a failover makes, `test_vm_id` the one that a test
     failover makes; whether those exist at present is not said. Azure's ids come in any letter case: compare them with ids.same.
@@ -139,7 +139,8 @@ def choose(items: Sequence[ReplicatedItem], wanted: Iterable[str]) -> list[Repli
         if not found:
             missing.append(text)
         if len(found) > 1:
-            raise AzureDRError(f"{text} is the name of {len(found)} replicated items: {', '.join(item.id for item in found)}. Name one by its id.")
+            listed = ", ".join(item.id for item in found)
+            raise AzureDRError(f"{text} is the name of {len(found)} replicated items: {listed}. Name one by its id.")
         chosen |= {ids.key(item.id): item for item in found}
     if missing:
         known = ", ".join(sorted(item.friendly_name for item in items)) or "none"
