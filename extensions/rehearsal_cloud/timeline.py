@@ -26,11 +26,15 @@ def effect(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 class Timeline:
-    """Named effects with plain arguments (JSON), each at its simulated time; those of the same time in the order they were put."""
+    """Named effects with plain arguments (JSON), each at its simulated time; those of the same time in the order they were put.
+
+    done: how many have been carried out by this process.
+    """
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, str, dict[str, Any]]] = []
         self._count = 0
+        self.done = 0
 
     def put(self, moment: float, name: str, /, **arguments: Any) -> None:
         """At `moment` (simulated seconds), do the effect `name`."""
@@ -48,6 +52,7 @@ class Timeline:
             moment, _count, name, arguments = heapq.heappop(self._entries)
             cloud.clock.set(max(moment, cloud.clock.now))
             EFFECTS[name](cloud, **arguments)
+            self.done += 1
 
     def dump(self) -> dict[str, Any]:
         return {"entries": self._entries, "count": self._count}
