@@ -250,14 +250,14 @@ def item(vm: Body, disk: Body, nic: Body, tier: str) -> Body:
     """The replicated item of a machine: healthy, and never tested."""
     name, recovery_group = vm["name"], f"{SUBSCRIPTION}/resourceGroups/rg-shop-weu"
     address = nic["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"]
-    untested = {
+    untested: Body = {
         "innerHealthErrors": [], "errorSource": "ReplicationUnitFailoverValidatorError", "errorType": "8010", "errorLevel": "Warning",
         "errorCategory": "TestFailover", "errorCode": "161011", "summaryMessage": "",
         "errorMessage": f"No successful test failover has been done on the virtual machine '{name}'.",
         "possibleCauses": "A test failover has not been done since replication was enabled.",
         "recommendedAction": "Do a test failover on the virtual machine.", "creationTimeUtc": SEEN, "recoveryProviderErrorMessage": None,
         "entityId": guid(f"entity {name}"), "errorId": "6:8010", "customerResolvability": "NotAllowed"}
-    details = {
+    details: Body = {
         "instanceType": "A2A", "fabricObjectId": vm["id"].lower(), "initialPrimaryFabricLocation": PRIMARY, "initialPrimaryZone": "",
         "initialRecoveryFabricLocation": RECOVERY, "initialRecoveryZone": "", "multiVmGroupId": guid(f"group {name}"), "multiVmGroupName": "",
         "multiVmGroupCreateOption": "AutoCreated", "managementId": guid(f"management {name}"), "protectedDisks": None,
