@@ -34,6 +34,13 @@ $(LOWEST)/.ready: requirements-lowest.txt
 	ln -s ../../../.. $*/collections/ansible_collections/cloudops/azure_dr
 	touch $@
 
+# What `make rehearsal` takes: an estate file, extra variables for the runbook (a file), a file for the traffic log.
+export ESTATE VARS TRAFFIC
+
+.PHONY: rehearsal
+rehearsal: venv ## Rehearse the runbook; ESTATE=, VARS= and TRAFFIC= name files of your own
+	PATH="$(BIN):$$PATH" ansible-playbook playbooks/rehearse.yml
+
 .PHONY: test
 test: venv $(LOWEST)/.ready ## Run every check, and say what was left out
 	$(VENV)/bin/python tests/checks

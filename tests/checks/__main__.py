@@ -60,7 +60,7 @@ def pytest(*folders: str) -> tuple[str, ...]:
 CHECKS = {
     "sanity": Check((("python", "tests/checks/sanity.py"),)),
     "integration": Check((pytest("tests/integration"),)),
-    "lowest": Check((pytest("tests/integration"),), venv=LOWEST),
+    "lowest": Check((pytest("tests/unit", "tests/integration"),), venv=LOWEST),
     "molecule": Check((("molecule", "test", "--all"),), cwd=ROOT / "extensions"),
     "unit": Check((pytest("tests/unit"),)),
     "lint": Check((("ruff", "check", "."), ("ansible-lint", "--offline", "--strict"))),
