@@ -1,0 +1,21 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Compute: virtual machines, their extensions, scale sets, and what Site Recovery needs of them (recovered.py)."""
+
+from __future__ import annotations
+
+from ...resource_types import ResourceType
+from .extensions import Extension
+from .instance_view import agent_ready
+from .machines import Locations, Machine
+from .operations import OperationStatus
+from .recovered import machine, power, recover, remove
+from .scale_sets import RollingUpgrades, ScaleSet
+
+
+def types() -> list[ResourceType]:
+    return [Machine(), Extension(), Locations(), OperationStatus(), ScaleSet(), RollingUpgrades()]
+
+
+__all__ = ["agent_ready", "machine", "power", "recover", "remove", "types"]

@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Extensions of virtual machines: every write is an operation, one at a time per machine, carried out by the VM agent."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from ... import refusals
+from ...operations import Operation
+from ...paths import Path, parse
+from ...resource_types import Body, ResourceType, merge
+from ...timeline import effect
+from ..resources import location_required
+from . import instance_view
+from .instance_view import EXTENSION, handler_type
+from .operations import announce
+
+if TYPE_CHECKING:
+    from ...cloud import Cloud, Request, Response
+
+INSTALL_SECONDS = {"microsoft.azure.monitor": 90.0}
+"""How long an installation takes, by publisher: chosen for the monitoring agent (Microsoft publishes no figure)."""
+INSTALL_SECONDS_ELSE = 19.0
+"""Recorded traffic: VMAccessForLinux took 18.5 and 19.7 s."""
+UPDATE_SECONDS = 30.0
+"""Chosen: recorded between an installation and a deletion."""
+DELETE_SECONDS = 77.0
+"""Recorded traffic: 14 to 113 s; this one is the lower of the two of an agent-like extension."""
+AGENT_PATIENCE = 60.0
+"""How long the platform waits for a VM agent that does not report. Chosen: Azure gives up after 25 minutes (public issue threads)."""
+AUTOMATIC_UPGRADE_BY_DEFAULT = "2025-04-01"
+"""From this api-version on, enableAutomaticUpgrade is true when it is not sent (Microsoft Learn, automatic extension upgrade)."""
+WRONG_SYSTEM = {"microsoft.azure.monitor.azuremonitorwindowsagent": "Linux", "microsoft.azure.monitor.azuremonitorlinuxagent": "Windows"}
+"""Extensions that cannot run on one of the operating systems (Microsoft Learn, Azure Monitor Agent supported systems)."""
+
+_KEPT = ("autoUpgradeMinorVersion", "forceUpdateTag", "provisioningState", "enableAutomaticUpgrade", "publisher", "type",
+         "typeHandlerVersion", "settings", "suppressFailures", "protectedSettingsFromKeyVault", "provisionAfterExtensions")
+
+
+class Extension(ResourceType):
+    """Extensions. Protected settings are dropped at the door; any publisher and type is taken."""
+
+    name = EXTENSION
+
+    def seed(self, cloud: Cloud, body: Body) -> None:
+        properties = body.setdefault("properties", {})
+        properties.pop("protectedSettings", None)
+        view = properties.pop("instanceView", None)
+        if view:
+            cloud.store.private(body["id"])["view"] = {"name": body["name"], **view}
+        properties.setdefault("provisioningState", "Succeeded")
+        super().seed(cloud, body)
+
+    def show(self, cloud: Cloud, request: Request, body: Body) -> Body:
+        if "instanceview" not in request.query.get("$expand", "").lower():
+            return body
+        return {**body, "properties": {**body["properties"], "instanceView": instance_view.extension_view(cloud, body)}}
+
+    def get(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        _machine(cloud, path.parent_id, "read")
+        return super().get(cloud, request, path)
+
+    def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        _machine(cloud, path.resource_id, "read")
+        return super().list(cloud, request, path)
+
+    def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        machine = _machine(cloud, path.parent_id, "write")
+        known = cloud.store.get(path.resource_id)
+        body = self._wanted(request, path, machine, known)
+        writable(cloud, machine)
+        _one_per_handler(cloud, machine, body)
+        seconds = INSTALL_SECONDS.get(str(body["properties"]["publisher"]).lower(), INSTALL_SECONDS_ELSE)
+        body["properties"]["provisioningState"] = "Updating" if known else "Creating"
+        cloud.store.put(path.resource_id, body)
+        operation = _begin(cloud, request, machine, body, seconds, "compute.extension.installed")
+        return announce(cloud, request, operation, body["location"], 200 if known else 201, body)
+
+    def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        machine = _machine(cloud, path.parent_id, "write")
+        body = self.require(cloud, path)
+        sent = self.content(request)
+        writable(cloud, machine)
+        merge(body["properties"], _cleaned(sent.get("properties") or {}))
+        if "tags" in sent:
+            body["tags"] = dict(sent["tags"] or {})
+        body["properties"]["provisioningState"] = "Updating"
+        operation = _begin(cloud, request, machine, body, UPDATE_SECONDS, "compute.extension.installed")
+        return announce(cloud, request, operation, body["location"], 200, body)
+
+    def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        body = cloud.store.get(path.resource_id)
+        if body is None:
+            return cloud.answer(204)
+        machine = _machine(cloud, path.parent_id, "delete")
+        writable(cloud, machine)
+        body["properties"]["provisioningState"] = "Deleting"
+        operation = _begin(cloud, request, machine, body, DELETE_SECONDS, "compute.extension.deleted")
+        return announce(cloud, request, operation, body.get("location", machine["location"]), 202)
+
+    def _wanted(self, request: Request, path: Path, machine: Body, known: Body | None) -> Body:
+        """The extension that a PUT asks for; raises Refusal (400) for what is missing, (409) for what cannot change."""
+        sent = self.content(request)
+        if not sent.get("location"):
+            raise location_required()
+        properties = {"autoUpgradeMinorVersion": False, **_cleaned(sent.get("properties") or {})}
+        for name in ("publisher", "type", "typeHandlerVersion"):
+            if not properties.get(name):
+                raise refusals.refuse(400, "InvalidParameter", f"Required parameter '{name}' is missing (null).", target=name)
+            before = (known or {}).get("properties", {}).get(name, properties[name])
+            if name != "typeHandlerVersion" and str(before).lower() != str(properties[name]).lower():
+                raise refusals.refuse(409, "PropertyChangeNotAllowed", f"Changing property '{name}' is not allowed.", target=name)
+        if request.api_version >= AUTOMATIC_UPGRADE_BY_DEFAULT:
+            properties.setdefault("enableAutomaticUpgrade", True)
+        body = {"name": known["name"] if known else path.name, "id": known["id"] if known else path.resource_id, "type": self.name,
+                "location": sent["location"]}
+        if "tags" in sent:
+            body["tags"] = dict(sent["tags"] or {})
+        return {**body, "properties": {"provisioningState": "Creating", **properties}}
+
+
+def writable(cloud: Cloud, machine: Body) -> None:
+    """Refuse a change of a machine that is being changed, or that cannot take extensions now.
+
+    The conflict's words come from public issue threads; what Azure does to overlapping extension writes varies: sometimes the
+    later one preempts the earlier. The other two are Microsoft Learn's (virtual machine error messages) and public threads'.
+    """
+    busy(cloud, machine)
+    if instance_view.power(cloud, machine["id"]) != "running":
+        raise refusals.refuse(409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running.")
+    if (machine["properties"].get("osProfile") or {}).get("allowExtensionOperations") is False:
+        raise refusals.refuse(409, "OperationNotAllowed", "This operation cannot be performed when extension operations are disallowed. To "
+                              "allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property is true.")
+
+
+def busy(cloud: Cloud, machine: Body) -> None:
+    """Refuse (409) while another operation changes the machine."""
+    operation = cloud.operations.get(cloud.store.private(machine["id"]).get("operation", ""))
+    if operation is not None and operation.ended is None:
+        raise refusals.refuse(409, "Conflict", "The request failed due to conflict with a concurrent request. To resolve it, please refer to "
+                                               "https://aka.ms/activitylog to get more details on the conflicting requests.")
+
+
+def system(machine: Body) -> str:
+    """"Windows" or "Linux"; "" when the body does not say."""
+    return str(((machine["properties"].get("storageProfile") or {}).get("osDisk") or {}).get("osType") or "")
+
+
+def _machine(cloud: Cloud, identifier: str, verb: str) -> Body:
+    machine = cloud.store.get(identifier)
+    if machine is None:
+        raise refusals.refuse(404, "ParentResourceNotFound", f"Failed to perform '{verb}' on resource(s) of type 'virtualMachines/extensions', "
+                                                             f"because the parent resource '{identifier}' could not be found.")
+    return machine
+
+
+def _cleaned(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: copy.deepcopy(value) for name, value in properties.items() if name in _KEPT and name != "provisioningState" and value is not None}
+
+
+def _one_per_handler(cloud: Cloud, machine: Body, body: Body) -> None:
+    """A VM takes one extension of a publisher and type (Microsoft Learn, virtual machine error messages)."""
+    for other in cloud.store.of_type(EXTENSION, machine["id"]):
+        if other["name"].lower() != body["name"].lower() and handler_type(other).lower() == handler_type(body).lower():
+            raise refusals.refuse(400, "BadRequest", f"Multiple VMExtensions per handler not supported for OS type '{system(machine)}'. VMExtension "
+                                  f"'{other['name']}' with handler '{handler_type(body)}' already added or specified in input.")
+
+
+def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: float, then: str) -> Operation:
+    """Start the operation; it is bound to fail when the VM agent does not report, or the system is the wrong one."""
+    instance_view.forget(cloud, machine["id"], body)
+    cloud.store.private(body["id"]).pop("message", None)
+    ready = instance_view.agent_ready(cloud, machine["id"])
+    operation = cloud.operations.start(cloud, request, body["id"], seconds if ready else AGENT_PATIENCE, then=then,
+                                       otherwise="compute.extension.failed", identifier=body["id"])
+    cloud.store.private(machine["id"])["operation"] = operation.name
+    if operation.outcome is None:
+        operation.outcome = _obstacle(machine, body, ready) if then == "compute.extension.installed" or not ready else None
+    return operation
+
+
+def _obstacle(machine: Body, body: Body, ready: bool) -> dict[str, Any] | None:
+    """How an operation will end that cannot end well: code and words of Microsoft Learn (virtual machine error messages)."""
+    if not ready:
+        return {"status": "Failed", "code": "VMAgentStatusCommunicationError",
+                "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running VM "
+                           "agent, and can establish outbound connections to Azure storage."}
+    if WRONG_SYSTEM.get(handler_type(body).lower(), "-").lower() == system(machine).lower():
+        return {"status": "Failed", "code": "VMExtensionProvisioningError",
+                "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher '{body['properties']['publisher']}' "
+                           f"and type '{body['properties']['type']}'). Error message: \"The extension does not support {system(machine)}.\"."}
+    return None
+
+
+@effect("compute.extension.installed")
+def _installed(cloud: Cloud, operation: str, identifier: str) -> None:
+    _ended(cloud, identifier, "Succeeded")
+
+
+@effect("compute.extension.failed")
+def _failed(cloud: Cloud, operation: str, identifier: str) -> None:
+    _ended(cloud, identifier, "Failed")
+    error = (cloud.operations.get(operation) or Operation("", "", 0)).error or {}
+    cloud.store.private(identifier)["message"] = error.get("message", "")
+
+
+@effect("compute.extension.deleted")
+def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
+    cloud.store.delete(identifier)
+
+
+def _ended(cloud: Cloud, identifier: str, state: str) -> None:
+    body = cloud.store.get(identifier)
+    if body is not None and parse(identifier).type.lower() == EXTENSION.lower():
+        body["properties"]["provisioningState"] = state
+        cloud.store.private(identifier)["ended"] = cloud.clock.now
