@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The rehearsal cloud as a process of its own, and the modules run against it as Ansible runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+
+
+class RunningCloud:
+    """A rehearsal cloud that runs. `environment` is what a module needs to find it and to sign in."""
+
+    def __init__(self, folder: Path, resources: list[dict[str, Any]], **options: Any) -> None:
+        """options are those of the command line; faults and permissions are given as their content."""
+        folder.mkdir()
+        self._traffic = folder / "traffic.jsonl"
+        files = {"estate": {"resources": resources}} | {name: options.pop(name) for name in ("faults", "permissions") if name in options}
+        arguments = {"speed": 600, "traffic": self._traffic} | options
+        for name, content in files.items():
+            arguments[name] = folder / f"{name}.json"
+            arguments[name].write_text(json.dumps(content))
+        command = [sys.executable, str(ROOT / "extensions" / "rehearsal_cloud")]
+        command += [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout
+        said = self._process.stdout.readline()
+        assert said, "the rehearsal cloud did not start"
+        self.told = json.loads(said)
+        self.environment = {
+            "AZURE_CLOUD_ENVIRONMENT": self.told["metadata"],
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "AZURE_TENANT": "99999999-8888-7777-6666-555555555555",
+            "AZURE_CLIENT_ID": "operator",
+            "AZURE_SECRET": "sentinel-secret",
+            "REQUESTS_CA_BUNDLE": self.told["ca_file"],
+            "SSL_CERT_FILE": self.told["ca_file"],
+        }
+
+    def run_module(self, name: str, args: dict[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
+        """The result of the module, run as a process as Ansible does."""
+        given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
+        ended = subprocess.run(
+            [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+            env={"PATH": os.environ["PATH"], "HOME": str(self._traffic.parent), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                 "TMPDIR": str(self._traffic.parent), **self.environment},
+            capture_output=True, text=True, timeout=120, check=False)
+        assert ended.stdout.startswith("{"), ended.stdout + ended.stderr
+        return json.loads(ended.stdout)
+
+    def traffic(self) -> list[dict[str, Any]]:
+        """Every exchange until now, sign-in included: method, path, query, request, status, response."""
+        return [json.loads(line) for line in self._traffic.read_text().splitlines()] if self._traffic.exists() else []
+
+    def writes(self) -> list[dict[str, Any]]:
+        """The exchanges that asked for a change."""
+        return [one for one in self.traffic() if one["method"] != "GET" and one["path"].lower().startswith("/subscriptions/")]
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=20)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Callable[..., RunningCloud]]:
+    """Starts rehearsal clouds: `cloud(resources, speed=..., throttle=..., faults=[...], permissions=...)`."""
+    started: list[RunningCloud] = []
+
+    def start(resources: list[dict[str, Any]], **options: Any) -> RunningCloud:
+        started.append(RunningCloud(tmp_path / f"cloud-{len(started)}", resources, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
