@@ -1,0 +1,276 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Virtual machines as extensions see them: one read tells power, VM agent, operating system, identities, extensions and their health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
+
+TYPE = "Microsoft.Compute/virtualMachines"
+BUSY = {"creating", "updating", "deleting", "migrating"}
+# Power states from which a machine comes up by itself; in all others somebody has to start it (Microsoft Learn, states and billing).
+COMING_UP = {"running", "starting", "unknown"}
+FIRST_LOOK, LONGEST_LOOK = 2.0, 30.0  # seconds between two looks at a machine that is not ready
+
+Wire = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An extension of a machine, and how it does.
+
+    version: the one asked for; installed: the one that runs. status: what the instance view displays ("Ready", "Not Ready", ...), None
+    where it says nothing. trouble: why it is not healthy, in Azure's words; None for a healthy one and for one that is busy.
+    failed: it will not get healthy by itself. resource: as Azure gives it, protected settings never among it.
+    """
+
+    id: str
+    name: str
+    publisher: str
+    type: str
+    version: str | None
+    installed: str | None
+    provisioning_state: str
+    status: str | None
+    trouble: str | None
+    failed: bool
+    resource: Wire = field(repr=False)
+
+    @property
+    def properties(self) -> Wire:
+        return self.resource.get("properties") or {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return dict(self.properties.get("settings") or {})
+
+    @property
+    def busy(self) -> bool:
+        """Somebody is installing, changing or removing it."""
+        return self.provisioning_state.lower() in BUSY
+
+    def kind_of(self, publisher: str, type: str) -> bool:
+        """Whether this is that extension, whatever it is called: publisher and type make it."""
+        return (self.publisher.lower(), self.type.lower()) == (publisher.lower(), type.lower())
+
+    def view(self) -> View:
+        return {
+            "name": self.name, "publisher": self.publisher, "type": self.type, "type_handler_version": self.version,
+            "installed_version": self.installed, "auto_upgrade_minor_version": bool(self.properties.get("autoUpgradeMinorVersion")),
+            "enable_automatic_upgrade": bool(self.properties.get("enableAutomaticUpgrade")), "settings": self.settings,
+            "provisioning_state": self.provisioning_state, "status": self.status, "message": self.trouble,
+        }
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine as one read with its instance view tells it.
+
+    os_type: "windows" or "linux". power: "running", "starting", "deallocated", ..., "unknown" where Azure says nothing.
+    agent: what the VM agent displays ("Ready", "Not Ready"), None before its first report. identities: the ids of its user-assigned
+    identities; has_identity: whether it has any, system-assigned included.
+    """
+
+    id: str
+    name: str
+    location: str
+    os_type: str | None
+    power: str
+    agent: str | None
+    agent_message: str | None
+    has_identity: bool
+    identities: tuple[str, ...]
+    extensions: tuple[Extension, ...]
+
+    @property
+    def ready(self) -> bool:
+        return self.power == "running" and (self.agent or "").lower() == "ready"
+
+    @property
+    def comes_up(self) -> bool:
+        return self.power in COMING_UP
+
+    def find(self, publisher: str, type: str) -> Extension | None:
+        return next((extension for extension in self.extensions if extension.kind_of(publisher, type)), None)
+
+    def named(self, name: str) -> Extension | None:
+        return next((extension for extension in self.extensions if extension.name.lower() == name.lower()), None)
+
+    def condition(self) -> str:
+        """The machine's state in words, for messages."""
+        agent = f"the VM agent reports '{self.agent}'" if self.agent else "the VM agent has not reported"
+        return f"power state {self.power}, {agent}" + (f" ({self.agent_message})" if self.agent_message else "")
+
+
+def parse(wire: Wire) -> Machine:
+    """The Machine in the answer of GET virtualMachines with $expand=instanceView (recorded traffic)."""
+    properties = wire.get("properties") or {}
+    view = properties.get("instanceView") or {}
+    agent = view.get("vmAgent") or {}
+    report = _first(agent.get("statuses"))
+    entries = {str(entry.get("name", "")).lower(): entry for entry in view.get("extensions") or []}
+    handlers = {str(entry.get("type", "")).lower(): entry for entry in agent.get("extensionHandlers") or []}
+    identity = wire.get("identity") or {}
+    return Machine(
+        id=wire["id"],
+        name=wire.get("name") or ids.parse(wire["id"]).name,
+        location=str(wire.get("location", "")).replace(" ", "").lower(),
+        os_type=str(((properties.get("storageProfile") or {}).get("osDisk") or {}).get("osType") or "").lower() or None,
+        power=_power(view),
+        agent=report.get("displayStatus"),
+        agent_message=None if str(report.get("displayStatus", "")).lower() == "ready" else report.get("message"),
+        has_identity=str(identity.get("type") or "None").lower() != "none",
+        identities=tuple(identity.get("userAssignedIdentities") or ()),
+        extensions=tuple(_extension(resource, entries, handlers) for resource in wire.get("resources") or []
+                         if (resource.get("properties") or {}).get("publisher")),
+    )
+
+
+def _first(statuses: Sequence[Wire] | None) -> Wire:
+    return statuses[0] if statuses else {}
+
+
+def _power(view: Wire) -> str:
+    codes = (str(status.get("code", "")) for status in view.get("statuses") or [])
+    return next((code.partition("/")[2].lower() for code in codes if code.lower().startswith("powerstate/")), "unknown")
+
+
+def _extension(resource: Wire, entries: Mapping[str, Wire], handlers: Mapping[str, Wire]) -> Extension:
+    properties = resource["properties"]
+    name = resource.get("name") or resource["id"].rsplit("/", 1)[-1]
+    entry = entries.get(name.lower(), {})
+    handler = handlers.get(f"{properties['publisher']}.{properties.get('type')}".lower(), {})
+    state = str(properties.get("provisioningState") or "Succeeded")
+    report, handled = _first(entry.get("statuses")), handler.get("status") or {}
+    trouble = None if state.lower() in BUSY else _trouble(state, report, handled)
+    return Extension(
+        id=resource["id"], name=name, publisher=properties["publisher"], type=str(properties.get("type") or ""),
+        version=properties.get("typeHandlerVersion"), installed=handler.get("typeHandlerVersion") or entry.get("typeHandlerVersion"),
+        provisioning_state=state, status=handled.get("displayStatus") or report.get("displayStatus"),
+        trouble=trouble, failed=bool(trouble) and (_error(report) or state.lower() in ("failed", "canceled")), resource=resource,
+    )
+
+
+def _trouble(state: str, report: Wire, handled: Wire) -> str | None:
+    """Why the extension is not healthy: its own status first, it says most; then its handler's; then the resource's."""
+    if _error(report):
+        return _told(report)
+    if handled and str(handled.get("displayStatus", "")).lower() != "ready":
+        return _told(handled)
+    if state.lower() != "succeeded":
+        return f"its provisioning state is {state}"
+    return None if report or handled else "the VM agent does not report it"
+
+
+def _error(report: Wire) -> bool:
+    return str(report.get("level", "")).lower() == "error" or "/failed" in str(report.get("code", "")).lower()
+
+
+def _told(status: Wire) -> str:
+    words = status.get("displayStatus") or status.get("code")
+    return f"{words}: {status['message']}" if status.get("message") else f"{words}"
+
+
+class Machines:
+    """Reads machines, and remembers the last reading of each.
+
+    A reading is good for one more look: a step that looks at a machine right behind another one need not ask Azure again.
+    """
+
+    def __init__(self, azure: Any) -> None:
+        self._azure = azure
+        self._unused: set[str] = set()
+        self.known: dict[str, Machine] = {}
+
+    async def read(self, machine_id: str) -> Machine:
+        """Ask Azure. Raises AzureError, also for a machine that is not there."""
+        parsed = ids.parse(machine_id)
+        get = self._azure.compute(parsed.subscription).virtual_machines.get(parsed.resource_group, parsed.name, expand="instanceView")
+        machine = parse(await self._azure.read("read the virtual machine", machine_id, get))
+        self.known[ids.key(machine_id)] = machine
+        self._unused.add(ids.key(machine_id))
+        return machine
+
+    async def look(self, machine_id: str) -> Machine:
+        """The last reading, when nobody has taken it yet; else ask Azure."""
+        if ids.key(machine_id) not in self._unused:
+            await self.read(machine_id)
+        self._unused.discard(ids.key(machine_id))
+        return self.known[ids.key(machine_id)]
+
+
+class ReadyForExtensions(Step[Machine]):
+    """Waits until extensions can be judged and written: machine up, VM agent ready, nobody else at work on the chosen extensions.
+
+    chosen: the extensions of a machine that are not to be busy, None when the machine need not be ready at all.
+    patience: seconds that the VM agent has to become ready.
+    """
+
+    def __init__(self, azure: Any, machines: Machines, chosen: Callable[[Machine], Iterable[Extension] | None], patience: float) -> None:
+        self._azure, self._machines, self._chosen, self._patience = azure, machines, chosen, patience
+
+    async def observe(self, target: Target) -> Machine:
+        return await self._machines.read(target.id)
+
+    def plan(self, target: Target, observed: Machine) -> list[Action]:
+        chosen = self._chosen(observed)
+        if chosen is None:
+            return []
+        if not observed.comes_up:
+            raise AzureDRError(f"The virtual machine is not running (power state {observed.power}), so its extensions can be neither judged "
+                               "nor changed. Start it and run this again, or leave it out.")
+        waits = [] if observed.ready else [Action("wait for the VM agent")]
+        return waits + [Action(f"wait for extension {extension.name} ({extension.provisioning_state})", data=extension.name)
+                        for extension in chosen if extension.busy]
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        limit = seconds if action.data else min(seconds, self._patience)
+        end, interval = clock() + limit, FIRST_LOOK
+        while True:
+            machine = await self._machines.read(target.id)
+            if not self._waits(target, machine, action):
+                return
+            if clock() >= end:
+                raise TimedOut(action.text, target.id, minutes=round(limit / 60, 1), last=machine.condition())
+            await self._azure.pause(min(interval, max(end - clock(), 0.1)))
+            interval = min(interval * 1.5, LONGEST_LOOK)
+
+    def _waits(self, target: Target, machine: Machine, action: Action) -> bool:
+        return any(missing.data == action.data for missing in self.plan(target, machine))
+
+    def view(self, observed: Machine) -> View:
+        return {"power_state": observed.power, "vm_agent": observed.agent}
+
+    def wanted(self, target: Target, observed: Machine) -> View:
+        return self.view(observed)
+
+
+def tagged(tags: Mapping[str, str] | None, wanted: Sequence[str]) -> bool:
+    """Whether a resource's tags have every wanted one: "name" (with any value that is not empty) or "name:value".
+
+    The meaning of the option `tags` in the *_info modules of azure.azcollection. Names are compared whatever their case, as Azure does.
+    """
+    present = {name.lower(): value for name, value in (tags or {}).items()}
+    pairs = (tag.partition(":")[::2] for tag in wanted)
+    return all(present.get(name.lower()) == value if value else present.get(name.lower()) for name, value in pairs)
+
+
+async def of_group(azure: Any, resource_group: str, tags: Sequence[str]) -> list[Target]:
+    """The machines of a resource group that have the tags. Raises AzureError."""
+    scope = f"/subscriptions/{azure.subscription_id}/resourceGroups/{resource_group}"
+    listed = await azure.collect("list the virtual machines", scope, azure.compute().virtual_machines.list(resource_group))
+    return [Target(wire["id"], wire["name"]) for wire in listed if tagged(wire.get("tags"), tags)]
+
+
+def of_ids(machine_ids: Iterable[str]) -> list[Target]:
+    """The machines with these ids, each once. Raises InputError."""
+    found = {ids.key(machine_id): ids.require("machine_ids", machine_id, TYPE) for machine_id in machine_ids}
+    return [Target(parsed.id, parsed.name) for parsed in found.values()]

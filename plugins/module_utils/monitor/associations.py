@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Associations of a machine with data collection rules, and with the data collection endpoint of its region."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
+
+RULE = "Microsoft.Insights/dataCollectionRules"
+ENDPOINT = "Microsoft.Insights/dataCollectionEndpoints"
+ENDPOINT_ASSOCIATION = "configurationAccessEndpoint"  # the only name it can have (Azure API document, data collection rule associations)
+PATTERN = "dcra-{rule}"
+PLACEHOLDERS = ("rule", "rule_resource_group", "machine", "os_type")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A data collection rule for machines of `os_type` (None: for all), and the pattern of its associations' names."""
+
+    id: str
+    os_type: str | None = None
+    pattern: str = PATTERN
+
+    def name_on(self, machine: str, os_type: str | None) -> str:
+        parsed = ids.parse(self.id)
+        return self.pattern.format(rule=parsed.name, rule_resource_group=parsed.resource_group, machine=machine, os_type=os_type or "")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A data collection endpoint; region as "westeurope", "" before it was read."""
+
+    id: str
+    region: str = ""
+
+
+@dataclass(frozen=True)
+class Association:
+    id: str
+    name: str
+    rule_id: str | None
+    endpoint_id: str | None
+    description: str | None
+
+    def view(self) -> View:
+        return {"name": self.name, "data_collection_rule_id": self.rule_id, "data_collection_endpoint_id": self.endpoint_id}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What decides about a machine's associations: where it is, and its operating system ("windows" or "linux")."""
+
+    region: str
+    os_type: str | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    associations: tuple[Association, ...]
+    place: Place
+
+
+def rules(given: Sequence[dict[str, Any]], pattern: str) -> list[Rule]:
+    """The rules in the option data_collection_rules. Raises InputError for a wrong id, a wrong pattern, a rule that is given twice."""
+    found = []
+    for one in given:
+        rule_id = ids.require("data_collection_rules.id", one["id"], RULE).id
+        option, text = ("data_collection_rules.association_name", one["association_name"]) if one.get("association_name") else \
+            ("association_name", pattern)
+        rule = Rule(rule_id, one.get("os_type"), text)
+        try:
+            name = rule.name_on("machine", "os")
+        except (KeyError, IndexError, ValueError, AttributeError):
+            name = ""
+        if not name or name.lower() == ENDPOINT_ASSOCIATION.lower() or "/" in name:
+            placeholders = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+            raise InputError(option, text, f"the name of an association, in which {placeholders} can stand, and not {ENDPOINT_ASSOCIATION}")
+        if any(ids.same(rule.id, other.id) for other in found):
+            raise InputError("data_collection_rules.id", one["id"], "a rule that is not in the list twice")
+        found.append(rule)
+    return found
+
+
+def endpoints(given: Sequence[str]) -> list[Endpoint]:
+    """The endpoints in the option data_collection_endpoint_ids. Raises InputError for a wrong id."""
+    return [Endpoint(ids.require("data_collection_endpoint_ids", one, ENDPOINT).id) for one in given]
+
+
+async def existing(azure: Any, rules: Sequence[Rule], endpoints: Sequence[Endpoint]) -> tuple[list[Rule], list[Endpoint]]:
+    """The rules with the operating system that they are for, the endpoints with their region: each read once.
+
+    A rule's kind ("Windows" or "Linux") is taken where no os_type was given. Raises AzureDRError that names what is not there.
+    """
+    async def read(kind: str, type_name: str, resource_id: str) -> dict[str, Any]:
+        parsed = ids.parse(resource_id)
+        operations = getattr(azure.monitor(parsed.subscription), type_name)
+        try:
+            return await azure.read(f"read the data collection {kind}", resource_id, operations.get(parsed.resource_group, parsed.name))
+        except AzureError as error:
+            if error.absent:
+                raise AzureDRError(f"There is no data collection {kind} {resource_id}. Nothing was changed.") from error
+            raise
+
+    read_rules, read_endpoints = await asyncio.gather(
+        asyncio.gather(*(read("rule", "data_collection_rules", rule.id) for rule in rules)),
+        asyncio.gather(*(read("endpoint", "data_collection_endpoints", endpoint.id) for endpoint in endpoints)))
+    kinds = [str(wire.get("kind") or "").lower() for wire in read_rules]
+    return ([replace(rule, os_type=rule.os_type or (kind if kind in ("windows", "linux") else None))
+             for rule, kind in zip(rules, kinds, strict=True)],
+            [replace(endpoint, region=_region(wire["location"])) for endpoint, wire in zip(endpoints, read_endpoints, strict=True)])
+
+
+def _region(location: str) -> str:
+    return location.replace(" ", "").lower()
+
+
+def parse(wire: dict[str, Any]) -> Association:
+    properties = wire.get("properties") or {}
+    return Association(wire["id"], wire["name"], properties.get("dataCollectionRuleId"), properties.get("dataCollectionEndpointId"),
+                       properties.get("description"))
+
+
+class Associations(Step[Seen]):
+    """Associates each machine with the rules for its operating system and with the endpoint of its region; or takes those away.
+
+    place: tells a target's Place; asked after the machine was read.
+    """
+
+    def __init__(self, azure: Any, state: str, rules: Sequence[Rule], endpoints: Sequence[Endpoint], place: Any) -> None:
+        self._azure, self._state, self._rules, self._endpoints, self._place = azure, state, rules, endpoints, place
+
+    async def observe(self, target: Target) -> Seen:
+        if not self._rules and not self._endpoints:
+            return Seen((), self._place(target))
+        pager = self._operations(target).list_by_resource(target.id.lstrip("/"))
+        listed = await self._azure.collect("list the data collection rule associations", target.id, pager)
+        return Seen(tuple(parse(wire) for wire in listed), self._place(target))
+
+    def plan(self, target: Target, observed: Seen) -> list[Action]:
+        if self._state == "absent":
+            return [Action(f"remove association {one.name}", (("DELETE", one.id),), (one.name, None))
+                    for one in observed.associations if self._ours(one)]
+        wished = [action for rule in self._rules_for(observed.place) if (action := self._missing(target, observed, rule))]
+        names = [action.data[0].lower() for action in wished]
+        if len(set(names)) < len(names):
+            raise AzureDRError(f"Two data collection rules would get associations of the same name on {target.name}: "
+                               f"{', '.join(sorted(names))}. Give them different names with association_name.")
+        return wished + self._endpoint_missing(target, observed)
+
+    def _rules_for(self, place: Place) -> list[Rule]:
+        return [rule for rule in self._rules if rule.os_type in (None, place.os_type)]
+
+    def _missing(self, target: Target, observed: Seen, rule: Rule) -> Action | None:
+        """The association with a rule, when there is none under whatever name."""
+        if any(ids.same(one.rule_id, rule.id) for one in observed.associations):
+            return None
+        name = rule.name_on(target.name, observed.place.os_type)
+        return _put(target, observed, name, "dataCollectionRuleId", rule.id)
+
+    def _endpoint_missing(self, target: Target, observed: Seen) -> list[Action]:
+        if not self._endpoints:
+            return []
+        near = [endpoint for endpoint in self._endpoints if endpoint.region == observed.place.region]
+        if not near:
+            regions = ", ".join(sorted({endpoint.region for endpoint in self._endpoints}))
+            raise AzureDRError(f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a machine "
+                               "can take its configuration only from an endpoint of its own region. Add one to data_collection_endpoint_ids.")
+        there = [one for one in observed.associations if one.endpoint_id]
+        if any(ids.same(one.endpoint_id, endpoint.id) for one in there for endpoint in near):
+            return []
+        return [_put(target, observed, ENDPOINT_ASSOCIATION, "dataCollectionEndpointId", near[0].id)]
+
+    def _ours(self, association: Association) -> bool:
+        return any(ids.same(association.rule_id, rule.id) for rule in self._rules) \
+            or any(ids.same(association.endpoint_id, endpoint.id) for endpoint in self._endpoints)
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        name, body = action.data
+        operations = self._operations(target)
+        where = (target.id.lstrip("/"), name)
+        call = operations.create(*where, body) if body else operations.delete(*where)
+        async with asyncio.timeout(seconds):
+            await self._azure.read(action.text, target.id, call)
+
+    def view(self, observed: Seen) -> View:
+        return {"associations": sorted((one.view() for one in observed.associations), key=lambda view: view["name"].lower())}
+
+    def wanted(self, target: Target, observed: Seen) -> View:
+        after = {one.name.lower(): one for one in observed.associations}
+        for action in self.plan(target, observed):
+            name, body = action.data
+            after.pop(name.lower(), None)
+            if body:
+                after[name.lower()] = parse({"id": action.requests[0][1], "name": name, **body})
+        return self.view(Seen(tuple(after.values()), observed.place))
+
+    def _operations(self, target: Target) -> Any:
+        return self._azure.monitor(ids.parse(target.id).subscription).data_collection_rule_associations
+
+
+def _put(target: Target, observed: Seen, name: str, link: str, linked: str) -> Action:
+    """The PUT of an association. It replaces all of one that has the name already, so its description is sent again (recorded traffic)."""
+    there = next((one for one in observed.associations if one.name.lower() == name.lower()), None)
+    old = (there.rule_id or there.endpoint_id) if there else None
+    text = f"associate {ids.parse(linked).name}" + (f" in the place of {ids.parse(old).name}" if old else "")
+    description = {"description": there.description} if there and there.description else {}
+    path = f"{target.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}"
+    return Action(text, (("PUT", path),), (there.name if there else name, {"properties": {link: linked, **description}}))
