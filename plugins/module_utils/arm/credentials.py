@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import configparser
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.clouds import Cloud
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.clouds import NAMED, Cloud
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, InputError
 
 # Option, and the environment variables that stand for it, in their order.
@@ -206,7 +207,8 @@ def credential(settings: Settings, cloud: Cloud, transport: Any, ca_file: str | 
         return aio.ManagedIdentityCredential(client_id=settings.client_id, transport=transport)
     common: dict[str, Any] = {
         "authority": settings.adfs_authority_url or cloud.authority,
-        "disable_instance_discovery": settings.disable_instance_discovery,
+        # The public cloud can vouch for the authorities of the named clouds only.
+        "disable_instance_discovery": settings.disable_instance_discovery or cloud.name not in NAMED,
     }
     if settings.client_id and settings.tenant:
         application = common | {"tenant_id": settings.tenant, "client_id": settings.client_id, "transport": transport}
@@ -250,8 +252,11 @@ class _UserCredential:
 async def from_cli(settings: Settings) -> tuple[Settings, Cloud | None]:
     """What the Azure CLI knows: its default subscription and its active cloud, where the options do not say other.
 
-    Raises AzureError when the CLI is missing or nobody is logged in.
+    Raises InputError when there is no CLI, and so no sign-in at all; AzureError when nobody is logged in to it.
     """
+    if not shutil.which("az"):
+        places = "module options, environment, ~/.azure/credentials or the Azure CLI, which is not installed"
+        raise InputError("auth_source", settings.source, f"a sign-in in {places} ({_FORMS})")
     cloud = None
     if not settings.cloud_environment:
         endpoints = (active := await _az("cloud", "show"))["endpoints"]
@@ -265,13 +270,9 @@ async def from_cli(settings: Settings) -> tuple[Settings, Cloud | None]:
 
 async def _az(*command: str) -> dict[str, Any]:
     asked = f"run az {' '.join(command)}"
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "az", *command, "--output", "json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-    except FileNotFoundError as exc:
-        places = "module options, environment variables, the file ~/.azure/credentials, and the Azure CLI, which is not installed"
-        raise AzureError(asked, None, message=f"no sign-in was found in {places}") from exc
+    process = await asyncio.create_subprocess_exec(
+        "az", *command, "--output", "json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     out, err = await process.communicate()
     if process.returncode:
         raise AzureError(asked, None, message=err.decode(errors="replace").strip(), recommended_action="Log in with az login.")

@@ -40,6 +40,8 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 # Given in full: the retry policy caps the total by each kind. A broken PATCH or POST is never sent again by it, since it may have been
 # taken on.
 _RETRIES = {"retry_total": 10, "retry_status": 10, "retry_connect": 3, "retry_read": 3, "retry_backoff_max": 15}
+# Seconds; the library's own five minutes make an address that nobody answers at look like a module that hangs.
+_TIMEOUTS = {"connection_timeout": 20, "read_timeout": 120}
 
 Items = list[dict[str, Any]]
 _answers: ContextVar[list[Any] | None] = ContextVar("answers", default=None)
@@ -74,7 +76,7 @@ class Azure:
             auto_decompress=False,
             trust_env=any(self._environ.get(name) for name in _PROXIES),
         )
-        self._transport = AioHttpTransport(session=self._session, session_owner=False)
+        self._transport = AioHttpTransport(session=self._session, session_owner=False, **_TIMEOUTS)
         self._credential: Any = None
         try:
             await self._sign_in()

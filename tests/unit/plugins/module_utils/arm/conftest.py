@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import threading
@@ -46,6 +47,10 @@ class Seen:
     query: dict[str, str]
 
 
+def _base64(part: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
 class StandIn:
     """Answers what was scripted with ``on``: each answer once, the last one for ever. ``seen`` are all requests, in order."""
 
@@ -82,7 +87,9 @@ class StandIn:
             return Answer(body={f"{name}_endpoint": f"{base}/{name}" for name in names} | {"issuer": base, "jwks_uri": f"{base}/keys"})
         if path.endswith("/oauth2/v2.0/token"):
             refused = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
-            return Answer(401, refused) if form.get("client_secret") == "wrong" else Answer(body=token)
+            who = {"aud": form.get("client_id"), "sub": "me", "iss": f"{self.url}/adfs", "upn": "me", "exp": 4102444800, "iat": 0}
+            identity = {"id_token": ".".join((_base64({"alg": "none"}), _base64(who), ""))} if "password" in form else {}
+            return Answer(401, refused) if form.get("client_secret") == "wrong" else Answer(body=token | identity)
         if path == "/msi/token":
             return Answer(body=token | {"expires_on": "4102444800", "resource": self.url})
         if path == "/metadata/endpoints":
