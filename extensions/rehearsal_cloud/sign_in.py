@@ -26,8 +26,7 @@ LIFETIME = 3600  # seconds on the wall's clock: clients renew their tokens by it
 WRONG = "wrong"
 _TOKEN = re.compile(r"/([^/]+)/oauth2(?:/v2\.0)?/token", re.I)
 _OPENID = re.compile(r"/([^/]+)(?:/v2\.0)?/\.well-known/openid-configuration", re.I)
-_REALM = re.compile(r"/common/userrealm/([^/]+)", re.I)
-_WEAK_HASH_SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "rehearsal:principals")
+_PRINCIPALS = uuid.uuid5(uuid.NAMESPACE_URL, "rehearsal:principals")
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,6 @@ def answer(request: Request) -> Response | None:
         return _token(request, found[1]) if request.method == "POST" else None
     if found := _OPENID.fullmatch(request.path):
         return Response(200, _openid(request.base_url, found[1]))
-    if found := _REALM.fullmatch(request.path):
-        return Response(200, {"ver": "1.0", "account_type": "Managed", "domain_name": found[1].rpartition("@")[2],
-                              "cloud_instance_name": "localhost", "cloud_audience_urn": "urn:federation:MicrosoftOnline"})
     path = request.path.lower().rstrip("/")
     if path == "/msi/token":
         return _app_service(request)
@@ -165,7 +161,7 @@ def _issue(client: str, tenant: str, audience: str, user: str = "") -> tuple[str
 
 def _object_id(name: str) -> str:
     """The object id of a principal: the same for the same client id or user name, always."""
-    return str(uuid.uuid5(_WEAK_HASH_SPACE, name.lower()))
+    return str(uuid.uuid5(_PRINCIPALS, name.lower()))
 
 
 def _encode(content: dict[str, Any]) -> str:
