@@ -15,6 +15,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -32,6 +33,13 @@ from .traffic import Traffic
 LOOPBACK = "127.0.0.1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-[a-z.\d]+)?", re.I)
 _principal = lru_cache(maxsize=1024)(sign_in.principal)
+
+
+@dataclass
+class Received(Request):
+    """A request as it came over the network; unreadable: why its body is no JSON ("" when it is)."""
+
+    unreadable: str = ""
 
 
 class Server:
@@ -67,10 +75,10 @@ class Server:
     async def _plain(self, http: web.BaseRequest) -> web.StreamResponse:
         return await self._exchange(http, f"http://{http.host}", _instance_metadata)
 
-    async def _exchange(self, http: web.BaseRequest, base_url: str, answer: Callable[[Request], Response]) -> web.StreamResponse:
+    async def _exchange(self, http: web.BaseRequest, base_url: str, answer: Callable[[Received], Response]) -> web.StreamResponse:
         """One request and its answer, with the faults that the rules have for it."""
         began = time.perf_counter()
-        request = _request(http, await http.read(), base_url)
+        request = _received(http, await http.read(), base_url)
         rule = faults.first(self.rules, request)
         if rule is not None and rule.delay:
             await asyncio.sleep(self.cloud.clock.wall_seconds(rule.delay))
@@ -88,7 +96,7 @@ class Server:
         content = b"" if response.body is None else json.dumps(response.body, separators=(",", ":")).encode()
         return web.Response(status=response.status, body=content, headers=response.headers)
 
-    def _guarded(self, answer: Callable[[Request], Response], request: Request) -> Response:
+    def _guarded(self, answer: Callable[[Received], Response], request: Received) -> Response:
         """The answer; a bug of ours becomes ARM's 500, and its traceback goes to standard error."""
         try:
             return answer(request)
@@ -99,7 +107,7 @@ class Server:
             message = "The rehearsal cloud failed; its standard error says why."
             return Response(500, {"error": {"code": "InternalServerError", "message": message}})
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Received) -> Response:
         """Sign-in, or ARM: who asks, is there an api-version, is it too much, may they, and then the cloud."""
         signed = sign_in.answer(request)
         if signed is not None:
@@ -108,8 +116,9 @@ class Server:
         sign_in.require_fresh(who)
         _require_api_version(request)
         remaining = self.throttle.admit(self.cloud, request, who)
-        if isinstance(request.body, ValueError):
-            raise refuse(400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{request.body}'.")
+        if request.unreadable:
+            raise refuse(400, "InvalidRequestContent",
+                         f"The request content was invalid and could not be deserialized: '{request.unreadable}'.")
         if self.permissions is not None:
             self.permissions.require(request, who)
         effects = self.cloud.timeline.done
@@ -160,13 +169,13 @@ def _require_api_version(request: Request) -> None:
                                                         "with -preview after it where it is one.")
 
 
-def _request(http: web.BaseRequest, content: bytes, base_url: str) -> Request:
-    """The request as the cloud takes it; a body that is no JSON is the ValueError that says so."""
-    body = None
+def _received(http: web.BaseRequest, content: bytes, base_url: str) -> Received:
+    headers = {name.lower(): value for name, value in http.headers.items()}
+    request = Received(http.method, http.path, dict(http.query), headers, base_url=base_url)
     if content:
         try:
             form = http.content_type == "application/x-www-form-urlencoded"
-            body = dict(parse_qsl(content.decode())) if form else json.loads(content)
+            request.body = dict(parse_qsl(content.decode())) if form else json.loads(content)
         except ValueError as problem:
-            body = problem
-    return Request(http.method, http.path, dict(http.query), {name.lower(): value for name, value in http.headers.items()}, body, base_url)
+            request.unreadable = str(problem)
+    return request

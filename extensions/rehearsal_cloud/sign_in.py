@@ -93,7 +93,11 @@ def _app_service(request: Request) -> Response:
         request.method == "POST" and request.headers.get("metadata", "").lower() == "true")
     if not allowed:
         return Response(401, {"statusCode": 401, "message": "The header X-IDENTITY-HEADER is missing."})
-    return _managed_identity({**request.query, **(request.body or {})})
+    return _managed_identity({**request.query, **_form(request)})
+
+
+def _form(request: Request) -> dict[str, str]:
+    return request.body if isinstance(request.body, dict) else {}
 
 
 def _managed_identity(asked: Any) -> Response:
@@ -109,7 +113,7 @@ def _managed_identity(asked: Any) -> Response:
 
 
 def _token(request: Request, tenant: str) -> Response:
-    form: dict[str, str] = request.body or {}
+    form = _form(request)
     grant, client = form.get("grant_type", ""), form.get("client_id", "")
     if not client:
         return _refused(400, "invalid_request", "AADSTS900144: The request body must contain the following parameter: 'client_id'.")

@@ -88,7 +88,8 @@ def test_compute_limits_writes_of_a_vm_and_of_a_region(cloud):
         assert not refused(throttle, cloud, "PUT", f"{VM}x{number}/extensions/e", who)
     for number in range(20):  # what refilled meanwhile
         refused(throttle, cloud, "DELETE", f"{VM}x{number}/extensions/e", BOB)
-    assert refused(throttle, cloud, "PUT", f"{VM}1/extensions/e", BOB).body["error"]["details"][0]["target"] == "UpdateVMSubscriptionMaximum"
+    refusal = refused(throttle, cloud, "PUT", f"{VM}1/extensions/e", BOB)
+    assert refusal.body["error"]["details"][0]["target"] == "UpdateVMSubscriptionMaximum"
     assert not refused(throttle, cloud, "PUT", f"{VM}2/extensions/e", BOB)
 
 

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Role definitions: what they grant, where and to whom."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from rehearsal_cloud import permissions
+from rehearsal_cloud.cloud import Cloud, Request
+from rehearsal_cloud.files import FileProblem
+
+GROUP = "/subscriptions/s/resourceGroups/g"
+VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm"
+ITEM = (f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/v/replicationFabrics/f/replicationProtectionContainers/c"
+        "/replicationProtectedItems/i")
+
+
+@pytest.fixture
+def edge(serve, tmp_path):
+    def start(content):
+        (tmp_path / "permissions.yml").write_text(yaml.safe_dump(content))
+        cloud = Cloud()
+        cloud.seed([{"id": VM, "location": "westeurope"}])
+        return serve(cloud, permissions=permissions.load(tmp_path / "permissions.yml"))
+
+    return start
+
+
+@pytest.mark.parametrize(("method", "path", "action"), [
+    ("GET", VM, "Microsoft.Compute/virtualMachines/read"),
+    ("GET", f"{VM}/instanceView", "Microsoft.Compute/virtualMachines/instanceView/read"),
+    ("GET", f"{GROUP}/providers/Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachines/read"),
+    ("PUT", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/write"),
+    ("PATCH", VM, "Microsoft.Compute/virtualMachines/write"),
+    ("DELETE", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/delete"),
+    ("POST", f"{ITEM}/testFailover",
+     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems/testFailover/action"),
+    ("PUT", f"{VM}/providers/Microsoft.Insights/dataCollectionRuleAssociations/a",
+     "Microsoft.Insights/dataCollectionRuleAssociations/write"),
+    ("GET", GROUP, "Microsoft.Resources/subscriptions/resourceGroups/read"),
+    ("GET", "/subscriptions/s/resourceGroups", "Microsoft.Resources/subscriptions/resourceGroups/read"),
+    ("GET", "/subscriptions/s/resources", "Microsoft.Resources/subscriptions/resources/read"),
+    ("GET", "/subscriptions/s", "Microsoft.Resources/subscriptions/read")])
+def test_actions_are_named_as_azure_names_them(method, path, action):
+    assert permissions.action_of(Request(method, path)) == action
+
+
+def test_what_is_not_granted_is_answered_403(edge):
+    served = edge({"default": {"actions": ["*/read"]}})
+    assert served.arm("GET", VM).status == 200
+    answer = served.arm("PUT", f"{VM}/extensions/e", {"location": "westeurope"})
+    assert (answer.status, answer.body["error"]["code"]) == (403, "AuthorizationFailed")
+    message = answer.body["error"]["message"]
+    assert message.startswith("The client 'app' with object id '")
+    assert f"perform action 'Microsoft.Compute/virtualMachines/extensions/write' over scope '{VM}/extensions/e'" in message
+    assert served.arm("GET", f"{VM}/extensions/e").status == 404
+
+
+def test_not_actions_take_away_what_the_same_role_gives(edge):
+    served = edge({"default": {"actions": ["Microsoft.Compute/*"], "notActions": ["microsoft.compute/virtualmachines/delete"]}})
+    assert served.arm("DELETE", VM).status == 403
+    assert served.arm("DELETE", f"{VM}/extensions/e").status == 204
+
+
+def test_each_principal_has_its_own_roles_and_scopes(edge):
+    reader = {"roleName": "reader", "permissions": [{"actions": ["*/read"], "notActions": []}], "assignableScopes": ["/subscriptions/s"]}
+    owner = {"Name": "owner of g", "Actions": ["*"], "NotActions": [], "AssignableScopes": ["/subscriptions/S/resourcegroups/G"]}
+    served = edge({"principals": {"ann": [reader, owner], "BOB": {"properties": reader}}})
+    assert served.arm("GET", VM, client="bob").status == 200
+    assert served.arm("DELETE", VM, client="bob").status == 403
+    assert served.arm("GET", VM.replace("/s/", "/other/"), client="bob").status == 403
+    assert served.arm("DELETE", VM.replace("/g/", "/gg/"), client="ann").status == 403
+    assert served.arm("DELETE", VM, client="ann").status == 200
+    assert served.arm("GET", GROUP, client="someone").status == 403
+    assert served.arm("GET", "/subscriptions", client="someone").status == 200
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ([], "the permissions are an object"),
+    ({"roles": []}, "the permissions are an object"),
+    ({"default": "Reader"}, "default: 'Reader' is not a role definition"),
+    ({"principals": {"ann": {"roleName": "Reader"}}}, "principal ann: a role definition has actions")])
+def test_a_wrong_file_is_explained(tmp_path, content, said):
+    (tmp_path / "permissions.yml").write_text(yaml.safe_dump(content))
+    with pytest.raises(FileProblem) as problem:
+        permissions.load(tmp_path / "permissions.yml")
+    assert said in str(problem.value)
