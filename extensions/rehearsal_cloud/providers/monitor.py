@@ -68,10 +68,10 @@ class _Collection(_Stamped):
             raise location_required()
         known = cloud.store.get(path.resource_id)
         immutable = known["properties"].get("immutableId") if known else None
-        body: Body = {"properties": {"immutableId": immutable or self.prefix + cloud.guid().replace("-", ""), **(sent.get("properties") or {}),
-                               "provisioningState": "Succeeded"},
-                **{name: sent[name] for name in ("location", "tags", "kind", "identity") if name in sent},
-                "id": known["id"] if known else path.resource_id, "name": known["name"] if known else path.name, "type": self.name}
+        properties = {**(sent.get("properties") or {}), "provisioningState": "Succeeded",
+                      "immutableId": immutable or self.prefix + cloud.guid().replace("-", "")}
+        body: Body = {"properties": properties, **{name: sent[name] for name in ("location", "tags", "kind", "identity") if name in sent},
+                      "id": known["id"] if known else path.resource_id, "name": known["name"] if known else path.name, "type": self.name}
         self.complete(cloud, body)
         cloud.store.put(path.resource_id, self.stamp(cloud, body, known))
         return cloud.answer(200, body)
@@ -97,11 +97,13 @@ class _Collection(_Stamped):
         return cloud.answer(200)
 
     def associations(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        """The associations with this resource: ids and names in lower case, no etag, no systemData (recorded traffic, by rule)."""
+        """The associations with this resource."""
         self.require(cloud, path)
-        found = [{"properties": {**body["properties"], self.link: body["properties"][self.link].lower()}, "id": body["id"].lower(),
-                  "name": body["name"].lower(), "type": ASSOCIATION} for body in self._linked(cloud, path)]
-        return cloud.page(request, found, self.page, last_link=True)
+        return cloud.page(request, [self.listed(body) for body in self._linked(cloud, path)], self.page, last_link=True)
+
+    def listed(self, body: Body) -> Body:
+        """An association in that list: whole (Azure API document, list by endpoint)."""
+        return body
 
     def _linked(self, cloud: Cloud, path: Path) -> list[Body]:
         return [body for body in cloud.store.of_type(ASSOCIATION)
@@ -112,6 +114,11 @@ class Rule(_Collection):
     """Data collection rules. A Log Analytics destination gets its workspace's id (recorded traffic)."""
 
     name, prefix, link = RULE, "dcr-", "dataCollectionRuleId"
+
+    def listed(self, body: Body) -> Body:
+        """Ids and names in lower case, no etag, no systemData (recorded traffic)."""
+        return {"properties": {**body["properties"], self.link: body["properties"][self.link].lower()}, "id": body["id"].lower(),
+                "name": body["name"].lower(), "type": ASSOCIATION}
 
     def complete(self, cloud: Cloud, body: Body) -> None:
         for destination in (body["properties"].get("destinations") or {}).get("logAnalytics") or []:
@@ -128,7 +135,8 @@ class Endpoint(_Collection):
 
     def complete(self, cloud: Cloud, body: Body) -> None:
         host = f"{body['name'].lower()}-{zlib.crc32(key(body['id']).encode()) % 36**4:04x}.{body['location'].lower()}-1"
-        for name, domain in (("configurationAccess", "handler.control"), ("logsIngestion", "ingest"), ("metricsIngestion", "metrics.ingest")):
+        domains = {"configurationAccess": "handler.control", "logsIngestion": "ingest", "metricsIngestion": "metrics.ingest"}
+        for name, domain in domains.items():
             body["properties"][name] = {"endpoint": f"https://{host}.{domain}.monitor.azure.com"}
         body["properties"].setdefault("networkAcls", {"publicNetworkAccess": "Enabled"})
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import refusals
 from ...operations import Operation
-from ...paths import Path, parse
+from ...paths import Path
 from ...resource_types import Body, ResourceType, merge
 from ...timeline import effect
 from ..resources import location_required
@@ -36,8 +36,8 @@ AUTOMATIC_UPGRADE_BY_DEFAULT = "2025-04-01"
 WRONG_SYSTEM = {"microsoft.azure.monitor.azuremonitorwindowsagent": "Linux", "microsoft.azure.monitor.azuremonitorlinuxagent": "Windows"}
 """Extensions that cannot run on one of the operating systems (Microsoft Learn, Azure Monitor Agent supported systems)."""
 
-_KEPT = ("autoUpgradeMinorVersion", "forceUpdateTag", "provisioningState", "enableAutomaticUpgrade", "publisher", "type",
-         "typeHandlerVersion", "settings", "suppressFailures", "protectedSettingsFromKeyVault", "provisionAfterExtensions")
+_KEPT = ("autoUpgradeMinorVersion", "forceUpdateTag", "enableAutomaticUpgrade", "publisher", "type", "typeHandlerVersion", "settings",
+         "suppressFailures", "protectedSettingsFromKeyVault", "provisionAfterExtensions")
 
 
 class Extension(ResourceType):
@@ -77,7 +77,7 @@ class Extension(ResourceType):
         body["properties"]["provisioningState"] = "Updating" if known else "Creating"
         cloud.store.put(path.resource_id, body)
         operation = _begin(cloud, request, machine, body, seconds, "compute.extension.installed")
-        return announce(cloud, request, operation, body["location"], 200 if known else 201, body)
+        return announce(cloud, request, operation, body, 200 if known else 201, body)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         machine = _machine(cloud, path.parent_id, "write")
@@ -89,7 +89,7 @@ class Extension(ResourceType):
             body["tags"] = dict(sent["tags"] or {})
         body["properties"]["provisioningState"] = "Updating"
         operation = _begin(cloud, request, machine, body, UPDATE_SECONDS, "compute.extension.installed")
-        return announce(cloud, request, operation, body["location"], 200, body)
+        return announce(cloud, request, operation, body, 200, body)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = cloud.store.get(path.resource_id)
@@ -99,7 +99,7 @@ class Extension(ResourceType):
         writable(cloud, machine)
         body["properties"]["provisioningState"] = "Deleting"
         operation = _begin(cloud, request, machine, body, DELETE_SECONDS, "compute.extension.deleted")
-        return announce(cloud, request, operation, body.get("location", machine["location"]), 202)
+        return announce(cloud, request, operation, machine, 202)
 
     def _wanted(self, request: Request, path: Path, machine: Body, known: Body | None) -> Body:
         """The extension that a PUT asks for; raises Refusal (400) for what is missing, (409) for what cannot change."""
@@ -115,8 +115,8 @@ class Extension(ResourceType):
                 raise refusals.refuse(409, "PropertyChangeNotAllowed", f"Changing property '{name}' is not allowed.", target=name)
         if request.api_version >= AUTOMATIC_UPGRADE_BY_DEFAULT:
             properties.setdefault("enableAutomaticUpgrade", True)
-        body = {"name": known["name"] if known else path.name, "id": known["id"] if known else path.resource_id, "type": self.name,
-                "location": sent["location"]}
+        body: Body = {"name": known["name"] if known else path.name, "id": known["id"] if known else path.resource_id, "type": self.name,
+                      "location": sent["location"]}
         if "tags" in sent:
             body["tags"] = dict(sent["tags"] or {})
         return {**body, "properties": {"provisioningState": "Creating", **properties}}
@@ -132,16 +132,17 @@ def writable(cloud: Cloud, machine: Body) -> None:
     if instance_view.power(cloud, machine["id"]) != "running":
         raise refusals.refuse(409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running.")
     if (machine["properties"].get("osProfile") or {}).get("allowExtensionOperations") is False:
-        raise refusals.refuse(409, "OperationNotAllowed", "This operation cannot be performed when extension operations are disallowed. To "
-                              "allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property is true.")
+        raise refusals.refuse(409, "OperationNotAllowed", "This operation cannot be performed when extension operations are disallowed. "
+                              "To allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property "
+                              "is true.")
 
 
 def busy(cloud: Cloud, machine: Body) -> None:
     """Refuse (409) while another operation changes the machine."""
     operation = cloud.operations.get(cloud.store.private(machine["id"]).get("operation", ""))
     if operation is not None and operation.ended is None:
-        raise refusals.refuse(409, "Conflict", "The request failed due to conflict with a concurrent request. To resolve it, please refer to "
-                                               "https://aka.ms/activitylog to get more details on the conflicting requests.")
+        raise refusals.refuse(409, "Conflict", "The request failed due to conflict with a concurrent request. To resolve it, please refer "
+                                               "to https://aka.ms/activitylog to get more details on the conflicting requests.")
 
 
 def system(machine: Body) -> str:
@@ -152,46 +153,46 @@ def system(machine: Body) -> str:
 def _machine(cloud: Cloud, identifier: str, verb: str) -> Body:
     machine = cloud.store.get(identifier)
     if machine is None:
-        raise refusals.refuse(404, "ParentResourceNotFound", f"Failed to perform '{verb}' on resource(s) of type 'virtualMachines/extensions', "
-                                                             f"because the parent resource '{identifier}' could not be found.")
+        raise refusals.refuse(404, "ParentResourceNotFound", f"Failed to perform '{verb}' on resource(s) of type "
+                              f"'virtualMachines/extensions', because the parent resource '{identifier}' could not be found.")
     return machine
 
 
 def _cleaned(properties: dict[str, Any]) -> dict[str, Any]:
-    return {name: copy.deepcopy(value) for name, value in properties.items() if name in _KEPT and name != "provisioningState" and value is not None}
+    return {name: copy.deepcopy(value) for name, value in properties.items() if name in _KEPT and value is not None}
 
 
 def _one_per_handler(cloud: Cloud, machine: Body, body: Body) -> None:
     """A VM takes one extension of a publisher and type (Microsoft Learn, virtual machine error messages)."""
     for other in cloud.store.of_type(EXTENSION, machine["id"]):
         if other["name"].lower() != body["name"].lower() and handler_type(other).lower() == handler_type(body).lower():
-            raise refusals.refuse(400, "BadRequest", f"Multiple VMExtensions per handler not supported for OS type '{system(machine)}'. VMExtension "
-                                  f"'{other['name']}' with handler '{handler_type(body)}' already added or specified in input.")
+            raise refusals.refuse(400, "BadRequest", f"Multiple VMExtensions per handler not supported for OS type '{system(machine)}'. "
+                                  f"VMExtension '{other['name']}' with handler '{handler_type(body)}' already added or specified in input.")
 
 
 def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: float, then: str) -> Operation:
     """Start the operation; it is bound to fail when the VM agent does not report, or the system is the wrong one."""
     instance_view.forget(cloud, machine["id"], body)
-    cloud.store.private(body["id"]).pop("message", None)
     ready = instance_view.agent_ready(cloud, machine["id"])
     operation = cloud.operations.start(cloud, request, body["id"], seconds if ready else AGENT_PATIENCE, then=then,
                                        otherwise="compute.extension.failed", identifier=body["id"])
     cloud.store.private(machine["id"])["operation"] = operation.name
     if operation.outcome is None:
-        operation.outcome = _obstacle(machine, body, ready) if then == "compute.extension.installed" or not ready else None
+        operation.outcome = _obstacle(machine, body, ready, installing=then == "compute.extension.installed")
     return operation
 
 
-def _obstacle(machine: Body, body: Body, ready: bool) -> dict[str, Any] | None:
+def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[str, Any] | None:
     """How an operation will end that cannot end well: code and words of Microsoft Learn (virtual machine error messages)."""
     if not ready:
         return {"status": "Failed", "code": "VMAgentStatusCommunicationError",
-                "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running VM "
-                           "agent, and can establish outbound connections to Azure storage."}
-    if WRONG_SYSTEM.get(handler_type(body).lower(), "-").lower() == system(machine).lower():
+                "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "
+                           "VM agent, and can establish outbound connections to Azure storage."}
+    if installing and WRONG_SYSTEM.get(handler_type(body).lower()) == system(machine).capitalize():
         return {"status": "Failed", "code": "VMExtensionProvisioningError",
-                "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher '{body['properties']['publisher']}' "
-                           f"and type '{body['properties']['type']}'). Error message: \"The extension does not support {system(machine)}.\"."}
+                "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
+                           f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
+                           f"'The extension does not support {system(machine)}.'"}
     return None
 
 
@@ -202,9 +203,8 @@ def _installed(cloud: Cloud, operation: str, identifier: str) -> None:
 
 @effect("compute.extension.failed")
 def _failed(cloud: Cloud, operation: str, identifier: str) -> None:
-    _ended(cloud, identifier, "Failed")
-    error = (cloud.operations.get(operation) or Operation("", "", 0)).error or {}
-    cloud.store.private(identifier)["message"] = error.get("message", "")
+    ended = cloud.operations.get(operation)
+    _ended(cloud, identifier, "Failed", ((ended.error if ended else None) or {}).get("message", ""))
 
 
 @effect("compute.extension.deleted")
@@ -212,8 +212,8 @@ def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
     cloud.store.delete(identifier)
 
 
-def _ended(cloud: Cloud, identifier: str, state: str) -> None:
+def _ended(cloud: Cloud, identifier: str, state: str, message: str = "") -> None:
     body = cloud.store.get(identifier)
-    if body is not None and parse(identifier).type.lower() == EXTENSION.lower():
+    if body is not None:
         body["properties"]["provisioningState"] = state
-        cloud.store.private(identifier)["ended"] = cloud.clock.now
+        cloud.store.private(identifier).update(ended=cloud.clock.now, message=message)

@@ -28,6 +28,8 @@ MACHINE = "Microsoft.Compute/virtualMachines"
 EXTENSION = "Microsoft.Compute/virtualMachines/extensions"
 POWER = {"running": "VM running", "stopped": "VM stopped", "deallocated": "VM deallocated"}
 READY = "ProvisioningState/succeeded"
+NEWEST = {"microsoft.ostcextensions.vmaccessforlinux": "1.5.11"}
+"""The newest build of a handler, where one is known (recorded traffic): what autoUpgradeMinorVersion installs."""
 
 
 def agent_start(identifier: str) -> float:
@@ -105,9 +107,9 @@ def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Bod
     state = power(cloud, machine["id"])
     view: Body = {}
     if state != "deallocated":
-        view |= {"computerName": seeded.get("computerName") or (properties.get("osProfile") or {}).get("computerName") or machine["name"],
-                 **{name: seeded[name] for name in ("osName", "osVersion") if name in seeded},
-                 "vmAgent": _agent(cloud, machine["id"], seeded.get("vmAgent") or {}, extensions)}
+        own = (properties.get("osProfile") or {}).get("computerName") or machine["name"]
+        view = {"computerName": own, **{name: seeded[name] for name in ("computerName", "osName", "osVersion") if name in seeded},
+                "vmAgent": _agent(cloud, machine["id"], seeded.get("vmAgent") or {}, extensions)}
     view["disks"] = seeded.get("disks") or [{"name": disk["name"], "statuses": [_status(READY, "Provisioning succeeded")]}
                                            for disk in _disks(properties)]
     entries = seeded.get("extensions", [])
@@ -115,11 +117,12 @@ def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Bod
     entries += [extension_view(cloud, extension) for extension in extensions if extension["name"].lower() not in known]
     if entries:
         view["extensions"] = entries
-    provisioning = str(properties.get("provisioningState", "Succeeded")).lower()
-    display = {"succeeded": "Provisioning succeeded", "failed": "Provisioning failed"}.get(provisioning, provisioning.capitalize())
-    first = next((status for status in seeded.get("statuses", []) if str(status.get("code", "")).lower() == f"provisioningstate/{provisioning}"),
-                 _status(f"ProvisioningState/{provisioning}", display))
-    return {**view, "hyperVGeneration": seeded.get("hyperVGeneration", "V1"), "statuses": [first, _status(f"PowerState/{state}", POWER.get(state, state))]}
+    code = "ProvisioningState/" + str(properties.get("provisioningState", "Succeeded")).lower()
+    display = {"succeeded": "Provisioning succeeded", "failed": "Provisioning failed"}.get(code[18:], code[18:].capitalize())
+    provisioning = next((status for status in seeded.get("statuses", []) if str(status.get("code", "")).lower() == code.lower()),
+                        _status(code, display))
+    statuses = [provisioning, _status(f"PowerState/{state}", POWER.get(state, state))]
+    return {**view, "hyperVGeneration": seeded.get("hyperVGeneration", "V1"), "statuses": statuses}
 
 
 def _agent(cloud: Cloud, machine: str, seeded: Body, extensions: Sequence[Body]) -> Body:
@@ -145,9 +148,11 @@ def _handler(extension: Body) -> Body:
 
 
 def _installed(extension: Body) -> str:
-    """The installed version: the asked one, which is shorter, filled up (which build is out there is Azure's secret)."""
-    asked = str(extension["properties"].get("typeHandlerVersion", "1.0")).split(".")
-    return ".".join((asked + ["0", "0", "0"])[:4])
+    """The installed version: the newest build known of the major version that was asked for, else the asked version filled up."""
+    asked = str(extension["properties"].get("typeHandlerVersion", "1.0"))
+    newest = NEWEST.get(handler_type(extension).lower(), "")
+    newer = extension["properties"].get("autoUpgradeMinorVersion") and newest.partition(".")[0] == asked.partition(".")[0]
+    return newest if newer else ".".join([*asked.split("."), "0", "0", "0"][:4])
 
 
 def _disks(properties: dict[str, Any]) -> list[dict[str, Any]]:
@@ -156,7 +161,8 @@ def _disks(properties: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _status(code: str, display: str, level: str = "Info", message: str = "", time: str = "") -> Body:
-    return {"code": code, "level": level, "displayStatus": display, **({"message": message} if message else {}), **({"time": time} if time else {})}
+    optional = {name: text for name, text in (("message", message), ("time", time)) if text}
+    return {"code": code, "level": level, "displayStatus": display, **optional}
 
 
 def _seconds(moment: float) -> str:

@@ -23,8 +23,8 @@ from .operations import announce
 if TYPE_CHECKING:
     from ...cloud import Cloud, Request, Response
 
-SECONDS = {"put": 60.0, "patch": 10.0, "delete": 60.0, "start": 20.0, "restart": 15.0, "redeploy": 120.0, "reapply": 20.0, "deallocate": 40.0,
-           "poweroff": 20.0}
+SECONDS = {"put": 60.0, "patch": 10.0, "delete": 60.0, "start": 20.0, "restart": 15.0, "redeploy": 120.0, "reapply": 20.0,
+           "deallocate": 40.0, "poweroff": 20.0}
 """How long the operations take. Chosen: none of them was recorded."""
 POWER_AFTER = {"start": "running", "restart": "running", "redeploy": "running", "deallocate": "deallocated", "poweroff": "stopped"}
 _WRITE_ONLY = {"osProfile": ("adminPassword", "customData")}
@@ -49,7 +49,8 @@ class Machine(ResourceType):
         for extension in body.pop("resources", None) or []:
             if extension.get("id") and extension.get("properties") and cloud.store.get(extension["id"]) is None:
                 path = parse(extension["id"])
-                cloud.types.find(EXTENSION).seed(cloud, {"name": path.name, "type": EXTENSION, "location": body.get("location"), **extension})
+                given = {"name": path.name, "type": EXTENSION, "location": body.get("location"), **extension}
+                cloud.types.find(EXTENSION).seed(cloud, given)
         super().seed(cloud, body)
 
     def show(self, cloud: Cloud, request: Request, body: Body) -> Body:
@@ -89,6 +90,7 @@ class Machine(ResourceType):
         if known:
             busy(cloud, known)
         sent.pop("resources", None)
+        (sent.get("properties") or {}).pop("instanceView", None)
         body = {**sent, "name": known["name"] if known else path.name, "id": known["id"] if known else path.resource_id, "type": self.name}
         before = known["properties"] if known else {"vmId": cloud.guid(), "timeCreated": compute_time(cloud.clock.now)}
         body["properties"] = {**before, **(sent.get("properties") or {}), "provisioningState": "Updating" if known else "Creating"}
@@ -96,7 +98,7 @@ class Machine(ResourceType):
         _name_disks(body)
         cloud.store.put(path.resource_id, body)
         operation = _begin(cloud, request, body, "put", "compute.machine.settled", created=known is None)
-        return announce(cloud, request, operation, body["location"], 200 if known else 201, _shown(cloud, body, [], False))
+        return announce(cloud, request, operation, body, 200 if known else 201, _shown(cloud, body, [], False))
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
@@ -108,7 +110,7 @@ class Machine(ResourceType):
         _forget_secrets(body)
         body["properties"]["provisioningState"] = "Updating"
         operation = _begin(cloud, request, body, "patch", "compute.machine.settled", created=False)
-        return announce(cloud, request, operation, body["location"], 200, self.show(cloud, request, body))
+        return announce(cloud, request, operation, body, 200, self.show(cloud, request, body))
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = cloud.store.get(path.resource_id)
@@ -117,7 +119,7 @@ class Machine(ResourceType):
         busy(cloud, body)
         body["properties"]["provisioningState"] = "Deleting"
         operation = _begin(cloud, request, body, "delete", "compute.machine.deleted")
-        return announce(cloud, request, operation, body["location"], 202)
+        return announce(cloud, request, operation, body, 202)
 
 
 class Locations(ResourceType):
@@ -135,14 +137,15 @@ def _action(word: str) -> Handler:
         body = cloud.types.find(MACHINE).require(cloud, path)
         busy(cloud, body)
         operation = _begin(cloud, request, body, word, "compute.machine.powered", state=POWER_AFTER.get(word))
-        return announce(cloud, request, operation, body["location"], 202)
+        return announce(cloud, request, operation, body, 202)
 
     return act
 
 
 def _begin(cloud: Cloud, request: Request, body: Body, word: str, then: str, **arguments: object) -> Operation:
     failed = "compute.machine.failed" if word in ("put", "patch", "delete") else None
-    operation = cloud.operations.start(cloud, request, body["id"], SECONDS[word], then=then, otherwise=failed, identifier=body["id"], **arguments)
+    operation = cloud.operations.start(cloud, request, body["id"], SECONDS[word], then=then, otherwise=failed, identifier=body["id"],
+                                       **arguments)
     cloud.store.private(body["id"])["operation"] = operation.name
     return operation
 
@@ -164,9 +167,10 @@ def _forget_secrets(body: Body) -> None:
 def _name_disks(body: Body) -> None:
     group = body["id"].split("/providers/")[0]
     storage = body["properties"].get("storageProfile") or {}
-    for index, disk in enumerate([storage["osDisk"]] if storage.get("osDisk") else []):
-        disk.setdefault("name", f"{body['name']}_disk{index + 1}")
-        disk.setdefault("managedDisk", {}).setdefault("id", f"{group}/providers/Microsoft.Compute/disks/{disk['name']}")
+    for number, disk in enumerate([storage.get("osDisk") or {}, *(storage.get("dataDisks") or [])], start=1):
+        if disk:
+            disk.setdefault("name", f"{body['name']}_disk{number}")
+            disk.setdefault("managedDisk", {}).setdefault("id", f"{group}/providers/Microsoft.Compute/disks/{disk['name']}")
 
 
 @effect("compute.machine.settled")

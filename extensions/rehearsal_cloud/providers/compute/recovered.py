@@ -40,7 +40,8 @@ def remove(cloud: Cloud, identifier: str) -> None:
         cloud.store.delete(made)
 
 
-def recover(cloud: Cloud, source_id: str, target_id: str, *, location: str, network_id: str | None = None, subnet_name: str | None = None) -> None:
+def recover(cloud: Cloud, source_id: str, target_id: str, *, location: str, network_id: str | None = None,
+            subnet_name: str | None = None) -> None:
     """Make the VM that a failover makes (recorded traffic): another id and vmId in the target region; size, tags and system of the source;
     disks of the same names attached, no osProfile, no image, no extensions; running, its agent not ready yet.
 
@@ -48,7 +49,7 @@ def recover(cloud: Cloud, source_id: str, target_id: str, *, location: str, netw
     source (a test machine) hands the difference on to them.
     """
     target = parse(target_id)
-    source = cloud.store.get(source_id) or {"properties": {}}
+    source: Body = cloud.store.get(source_id) or {"properties": {}}
     group = target_id.split("/providers/")[0]
     if cloud.store.get(group) is None:
         cloud.store.put(group, {"id": group, "name": parse(group).name, "type": GROUP, "location": location,
@@ -79,14 +80,13 @@ def _storage(cloud: Cloud, source: Body, group: str, location: str, suffix: str)
         name = disk.get("name", "osdisk") + suffix
         identifier = f"{group}/providers/{DISK}/{name}"
         kind = (disk.get("managedDisk") or {}).get("storageAccountType", "Premium_LRS")
-        cloud.store.put(identifier, {"name": name, "id": identifier, "type": DISK, "location": location, "sku": {"name": kind}, "properties": {
-            **({"osType": disk["osType"]} if "osType" in disk else {}), "creationData": {"createOption": "Restore"},
-            "diskSizeGB": disk.get("diskSizeGB", 127), "diskState": "Attached", "timeCreated": compute_time(cloud.clock.now),
-            "provisioningState": "Succeeded"}})
+        properties = {"creationData": {"createOption": "Restore"}, "diskState": "Attached", "provisioningState": "Succeeded",
+                      "timeCreated": compute_time(cloud.clock.now), **{part: disk[part] for part in ("osType", "diskSizeGB") if part in disk}}
+        cloud.store.put(identifier, {"name": name, "id": identifier, "type": DISK, "location": location, "sku": {"name": kind},
+                                     "properties": properties})
         made.append(identifier)
-        kept = {part: disk[part] for part in ("lun", "osType", "caching", "diskSizeGB") if part in disk}
-        return {**kept, "name": name, "createOption": "Attach", "managedDisk": {"storageAccountType": kind, "id": identifier},
-                "deleteOption": "Detach"}
+        return {**{part: disk[part] for part in ("lun", "osType", "caching", "diskSizeGB") if part in disk}, "name": name,
+                "createOption": "Attach", "managedDisk": {"storageAccountType": kind, "id": identifier}, "deleteOption": "Detach"}
 
     system = {"osType": "Windows", "caching": "ReadWrite", "diskSizeGB": 127, **(before.get("osDisk") or {})}
     return {"osDisk": attached(system), "dataDisks": [attached(disk) for disk in before.get("dataDisks") or []]}, made
@@ -98,7 +98,8 @@ def _interface(cloud: Cloud, source: Body, group: str, location: str, suffix: st
     before = (source["properties"].get("networkProfile") or {}).get("networkInterfaces") or [{"id": f"/{parse(machine_id).name}-nic"}]
     name = before[0]["id"].rsplit("/", 1)[-1] + suffix
     identifier = f"{group}/providers/{INTERFACE}/{name}"
-    configuration: Body = {"provisioningState": "Succeeded", "privateIPAllocationMethod": "Dynamic", "primary": True, "privateIPAddressVersion": "IPv4"}
+    configuration: Body = {"provisioningState": "Succeeded", "privateIPAllocationMethod": "Dynamic", "primary": True,
+                           "privateIPAddressVersion": "IPv4"}
     prefix = "10.0.0.0/24"
     if network_id:
         subnet, prefix = _subnet(cloud, network_id, subnet_name)

@@ -38,7 +38,8 @@ class ScaleSet(ResourceType):
         super().__init__()
         self.views = {"instanceview": self.instance_view}
         upgrades = ("osrollingupgrade", "extensionrollingupgrade")
-        self.actions = {word: _action(word in upgrades) for word in (*upgrades, "manualupgrade", "start", "restart", "deallocate", "poweroff")}
+        plain = ("manualupgrade", "start", "restart", "deallocate", "poweroff")
+        self.actions = {word: _action(word in upgrades) for word in (*upgrades, *plain)}
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
         sent = _without_secrets(copy.deepcopy(self.content(request)))
@@ -54,11 +55,14 @@ class ScaleSet(ResourceType):
 
     def _change(self, cloud: Cloud, request: Request, body: Body, sent: Body, status: int) -> Response:
         merge(body, {name: value for name, value in sent.items() if name not in ("id", "name", "type")})
+        policy = body["properties"].setdefault("upgradePolicy", {"mode": "Manual"})
+        if policy.get("mode") == "Rolling":
+            policy["rollingUpgradePolicy"] = {**POLICY, **(policy.get("rollingUpgradePolicy") or {})}
         body["properties"]["provisioningState"] = "Updating" if status == 200 else "Creating"
         cloud.store.put(body["id"], body)
         operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS, then="compute.scale_set.settled",
                                            otherwise="compute.scale_set.failed", identifier=body["id"])
-        return announce(cloud, request, operation, body["location"], status, body)
+        return announce(cloud, request, operation, body, status, body)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = cloud.store.get(path.resource_id)
@@ -67,7 +71,7 @@ class ScaleSet(ResourceType):
         body["properties"]["provisioningState"] = "Deleting"
         operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS, then="compute.scale_set.deleted",
                                            otherwise="compute.scale_set.failed", identifier=body["id"])
-        return announce(cloud, request, operation, body["location"], 202)
+        return announce(cloud, request, operation, body, 202)
 
     def instance_view(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
@@ -101,7 +105,7 @@ class RollingUpgrades(ResourceType):
             cloud.operations.finish(cloud, upgrade, "Canceled")
             _progress(cloud, body, "Cancelled", "Cancel", done=False)
         operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS)
-        return announce(cloud, request, operation, body["location"], 202)
+        return announce(cloud, request, operation, body, 202)
 
 
 def _owner(path: Path) -> Path:
@@ -114,8 +118,9 @@ def _action(upgrade: bool) -> Handler:
         if upgrade:
             _progress(cloud, body, "RollingForward", "Start", done=False)
         then = "compute.scale_set.upgraded" if upgrade else "compute.scale_set.settled"
-        operation = cloud.operations.start(cloud, request, body["id"], UPGRADE_SECONDS if upgrade else CHANGE_SECONDS, then=then, identifier=body["id"])
-        return announce(cloud, request, operation, body["location"], 202)
+        seconds = UPGRADE_SECONDS if upgrade else CHANGE_SECONDS
+        operation = cloud.operations.start(cloud, request, body["id"], seconds, then=then, identifier=body["id"])
+        return announce(cloud, request, operation, body, 202)
 
     return act
 
