@@ -12,6 +12,7 @@ report each target by name.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,14 +55,14 @@ class Target:
 @dataclass(frozen=True)
 class Action:
     """One missing action: what it is, in the imperative ("install extension X"), the requests it will send (method, path), and
-    what `apply` needs to carry it out."""
+    what `apply` needs to carry it out. One without requests is a wait: it changes nothing."""
 
     text: str
     requests: tuple[tuple[str, str], ...] = ()
     data: Any = None
 
 
-class Skip(Exception):  # noqa: N818 - it is no error: the target is left alone, and why is said
+class Skip(Exception):
     """Raised by `observe` or `plan`: this target is not for us, for this reason."""
 
 
@@ -185,7 +186,8 @@ def _announcement(total: int, noun: str, actions: Sequence[Action], minimum: flo
     kinds = Counter(action.text for action in actions)
     listed = ", ".join(f"{text} ({count})" if count > 1 else text for text, count in kinds.most_common(6))
     more = f", and {len(kinds) - 6} more" if len(kinds) > 6 else ""
-    return f"{total} {noun}, {len(actions)} actions: {listed}{more}; at least {minimum:.0f} s by Azure's request limits alone"
+    least = f"; at least {minimum:.0f} s by Azure's request limits alone" if minimum >= 1 else ""
+    return f"{total} {noun}, {len(actions)} actions: {listed}{more}{least}"
 
 
 async def _ticking(progress: Progress) -> None:
@@ -204,6 +206,7 @@ class _Run:
         self._azure, self._target, self._steps, self._progress = azure, target, steps, progress
         self._timeout, self._deadline = timeout, begin + timeout
         self._seen: list[Any] = []
+        self._acted = False
 
     async def look(self) -> None:
         """Observe and plan every step; a target that cannot be read is failed, one that is not for us skipped."""
@@ -221,7 +224,7 @@ class _Run:
 
     def foresee(self) -> None:
         """Check mode: what the outcome would be."""
-        if self.outcome.state == "unchanged" and any(self.plans):
+        if self.outcome.state == "unchanged" and any(action.requests for plan in self.plans for action in plan):
             self.outcome.state = "changed"
             for step, observed in zip(self._steps, self._seen, strict=True):
                 self.outcome.after |= step.wanted(self._target, observed)
@@ -230,28 +233,42 @@ class _Run:
         """Carry out the plan, step by step, each verified before the next."""
         if self.outcome.state != "unchanged":
             return
-        try:
-            if any(self.plans):
-                self.outcome.started = _clock()
-                self.outcome.actions = []
-                for number, step in enumerate(self._steps):
-                    await self._step(number, step)
+        if not any(self.plans):
             self._end(None)
-        except (Skip, AzureDRError) as trouble:
-            self._end(trouble)
+            return
+        self.outcome.started = _clock()
+        self.outcome.actions = []
+        for number, step in enumerate(self._steps):
+            try:
+                await self._step(number, step)
+            except (Skip, AzureDRError) as trouble:
+                await self._look_back(step)
+                self._end(trouble)
+                return
+        self._end(None)
+
+    async def _look_back(self, step: Step[Any]) -> None:
+        """See what a step that failed half-way has left behind; what it failed of is told, not this look's own trouble."""
+        if self.outcome.begun:
+            with contextlib.suppress(Skip, AzureDRError):
+                self.outcome.after |= step.view(await step.observe(self._target))
 
     async def _step(self, number: int, step: Step[Any]) -> None:
         plan = self.plans[number]
-        if self.outcome.begun:  # an earlier step changed the target: what was seen before it no longer counts
+        if self._acted:  # an earlier step changed the target, or waited: what was seen before it no longer counts
             self._seen[number] = await step.observe(self._target)
             plan = step.plan(self._target, self._seen[number])
         for action in plan:
             self._progress.now(self._target.id, action.text)
             self.outcome.actions.append(action.text)
+            self._acted = True
             try:
                 await step.apply(self._target, action, self._left(action.text))
             except AzureError as error:
-                self.outcome.begun |= error.accepted is not False
+                self.outcome.begun |= bool(action.requests) and error.accepted is not False
+                raise
+            except TimedOut:  # what was accepted goes on in Azure
+                self.outcome.begun |= bool(action.requests)
                 raise
             self.outcome.begun |= bool(action.requests)
         if plan:
@@ -271,7 +288,7 @@ class _Run:
             if reason is not None:
                 raise AzureDRError(reason)
             self._progress.now(self._target.id, f"verify: {missing[0].text}")
-            self._left(f"verified, but still to do: {missing[0].text}")
+            self._left(f"verify: {missing[0].text}")
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError, TimedOut
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 
 RULE = "Microsoft.Insights/dataCollectionRules"
@@ -186,8 +186,11 @@ class Associations(Step[Seen]):
         operations = self._operations(target)
         where = (target.id.lstrip("/"), name)
         call = operations.create(*where, body) if body else operations.delete(*where)
-        async with asyncio.timeout(seconds):
-            await self._azure.read(action.text, target.id, call)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._azure.read(action.text, target.id, call)
+        except TimeoutError:
+            raise TimedOut(action.text, target.id, minutes=round(seconds / 60, 1), last=None) from None
 
     def view(self, observed: Seen) -> View:
         return {"associations": sorted((one.view() for one in observed.associations), key=lambda view: view["name"].lower())}
