@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Extension, Machine, Machines
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 
@@ -109,6 +109,30 @@ def agents(state: str, **asked: Any) -> list[Wanted]:
         wanted.append(Wanted(AGENT_PUBLISHER, type_name, state=state, os_type=os_type, **asked))
         wanted.append(Wanted(AGENT_PUBLISHER, type_name, state="absent", os_type=other))
     return wanted
+
+
+def legacy_agents(machine: Machine) -> list[str]:
+    """The names of the Log Analytics agents on a machine."""
+    return [found.name for name in LEGACY_AGENTS if (found := machine.find(LEGACY_PUBLISHER, name))]
+
+
+def others(given: Sequence[dict[str, Any]], state: str) -> list[Wanted]:
+    """The extensions in the option `extensions`; state "absent" removes all of them. Raises InputError for one that is there twice, or that
+    is the monitoring agent, which has options of its own."""
+    found: list[Wanted] = []
+    for one in given:
+        asked = {name: value for name, value in one.items() if value is not None}
+        os_type = asked.pop("os_type", "any")
+        if state == "absent":
+            asked["state"] = state
+        wanted = Wanted(os_type=None if os_type == "any" else os_type, **asked)
+        if wanted.kind.lower() in {f"{AGENT_PUBLISHER}.{name}".lower() for name in AGENTS.values()}:
+            raise InputError("extensions", wanted.kind, "any extension but the monitoring agent, which has options of its own")
+        if any(wanted.kind.lower() == other.kind.lower() and (None in (wanted.os_type, other.os_type) or wanted.os_type == other.os_type)
+               for other in found):
+            raise InputError("extensions", wanted.kind, "each publisher and type only once: a machine takes one extension of a type")
+        found.append(wanted)
+    return found
 
 
 @dataclass(frozen=True)
@@ -230,7 +254,7 @@ class Extensions(Step[Seen]):
         return {
             "agent": views.get(agent),
             "extensions": [view for kind, view in views.items() if kind != agent],
-            "legacy_agents": [found.name for name in LEGACY_AGENTS if (found := machine.find(LEGACY_PUBLISHER, name))],
+            "legacy_agents": legacy_agents(machine),
         }
 
     async def _write(self, machine: Machine, change: Change, seconds: float) -> None:

@@ -22,7 +22,8 @@ PLACEHOLDERS = ("rule", "rule_resource_group", "machine", "os_type")
 
 @dataclass(frozen=True)
 class Rule:
-    """A data collection rule for machines of `os_type` (None: for all), and the pattern of its associations' names."""
+    """A data collection rule for machines of `os_type` ("windows", "linux", "any"; None as long as the rule's kind is not known), and the
+    pattern of its associations' names."""
 
     id: str
     os_type: str | None = None
@@ -112,7 +113,7 @@ async def existing(azure: Any, rules: Sequence[Rule], endpoints: Sequence[Endpoi
         asyncio.gather(*(read("rule", "data_collection_rules", rule.id) for rule in rules)),
         asyncio.gather(*(read("endpoint", "data_collection_endpoints", endpoint.id) for endpoint in endpoints)))
     kinds = [str(wire.get("kind") or "").lower() for wire in read_rules]
-    return ([replace(rule, os_type=rule.os_type or (kind if kind in ("windows", "linux") else None))
+    return ([replace(rule, os_type=rule.os_type or (kind if kind in ("windows", "linux") else "any"))
              for rule, kind in zip(rules, kinds, strict=True)],
             [replace(endpoint, region=_region(wire["location"])) for endpoint, wire in zip(endpoints, read_endpoints, strict=True)])
 
@@ -155,7 +156,7 @@ class Associations(Step[Seen]):
         return wished + self._endpoint_missing(target, observed)
 
     def _rules_for(self, place: Place) -> list[Rule]:
-        return [rule for rule in self._rules if rule.os_type in (None, place.os_type)]
+        return [rule for rule in self._rules if rule.os_type in (None, "any", place.os_type)]
 
     def _missing(self, target: Target, observed: Seen, rule: Rule) -> Action | None:
         """The association with a rule, when there is none under whatever name."""
