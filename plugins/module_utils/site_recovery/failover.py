@@ -1,0 +1,725 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Failover: test, clean-up, unplanned, commit and cancel, of a recovery plan or of chosen replicated items.
+
+What the actions are is one table, ACTIONS. What is there and what runs is looked at first; then each plan or item (a unit) is left alone,
+followed where the same job runs already, refused with the way on, or acted on. Which it is, is decided by Site Recovery's own words:
+allowedOperations, activeLocation and testFailoverState; not all words of protectionState were ever recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import (
+    AzureDRError,
+    AzureError,
+    InputError,
+    OperationFailed,
+    TimedOut,
+)
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Outcome, Step, Target
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import items, jobs, recovery_plans
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import ReplicatedItem
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.jobs import Job, Task
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.recovery_plans import failed_over, test_stands
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
+
+Wire = dict[str, Any]
+
+PLAN, ITEM = "recovery plan", "replicated item"
+FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a job
+SETTLE = 600.0  # seconds that Site Recovery's item may lag behind its job's success
+
+# The words for a recovery point that a recovery plan takes, by provider (Azure API document, RecoveryPlanA2AFailoverInput and
+# RecoveryPlanHyperVReplicaAzureFailoverInput).
+PLAN_POINTS = {
+    "a2a": {"latest": "Latest", "latest_processed": "LatestProcessed", "latest_crash_consistent": "LatestCrashConsistent",
+            "latest_application_consistent": "LatestApplicationConsistent"},
+    "hypervreplicaazure": {"latest": "Latest", "latest_processed": "LatestProcessed",
+                              "latest_application_consistent": "LatestApplicationConsistent"},
+}
+# An item takes the id of one recovery point, none for the latest; the type of the points that are looked through (recoveryPointType).
+ITEM_POINTS = {"latest_processed": None, "latest_crash_consistent": "CrashConsistent",
+               "latest_application_consistent": "ApplicationConsistent"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user wants: an action of ACTIONS, and its options. `recovery_point` is a word of PLAN_POINTS or a recovery point's id,
+    `test_network_id` a virtual network's id, "none", or None for what the machines are set to."""
+
+    action: str
+    recovery_point: str = "latest"
+    test_network_id: str | None = None
+    shutdown_source: bool = True
+    comments: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A unit as it stands: what Site Recovery offers on it, its items, and the jobs that run on it.
+
+    `points` is the recovery point that the wish means, by item; the networks are those that its machines are set to.
+    """
+
+    kind: str
+    id: str
+    name: str
+    providers: tuple[str, ...]
+    allowed: tuple[str, ...]
+    items: tuple[ReplicatedItem, ...]
+    running: tuple[Job, ...] = ()
+    points: Mapping[str, str] = field(default_factory=dict)
+    test_networks: tuple[str, ...] = ()
+    recovery_networks: tuple[str, ...] = ()
+
+    def allows(self, operation: str) -> bool:
+        return operation.lower() in (allowed.lower() for allowed in self.allowed)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A job that this run followed, as last seen. `adopted`: it ran already. `stopping`: it was cancelled by this run.
+
+    `troubles` are the jobs of the machines that failed in it, by the machine's name in small letters; `warning` is what Azure reported
+    beside success.
+    """
+
+    job: Job
+    adopted: bool
+    stopping: bool = False
+    troubles: Mapping[str, Job] = field(default_factory=dict)
+    warning: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.job.failed if self.stopping else self.job.succeeded or waits_for_cleanup(self.job)
+
+
+def _body_test(wish: Wish, standing: Standing) -> Wire:
+    network = test_network(wish, standing)
+    kind = {"networkType": "VmNetworkAsInput", "networkId": network} if network else {"networkType": "NoNetworkAttachAsInput"}
+    return {"failoverDirection": "PrimaryToRecovery", **kind, "providerSpecificDetails": _provider_details(wish, standing)}
+
+
+def _body_unplanned(wish: Wish, standing: Standing) -> Wire:
+    return {"failoverDirection": "PrimaryToRecovery", "sourceSiteOperations": "Required" if wish.shutdown_source else "NotRequired",
+            "providerSpecificDetails": _provider_details(wish, standing)}
+
+
+def _body_cleanup(wish: Wish, standing: Standing) -> Wire:
+    return {"comments": wish.comments}
+
+
+def _done_test(item: ReplicatedItem) -> str | None:
+    broken = "fail" in (item.test_failover_state or "").lower()
+    return "a test failover stands already" if test_stands(item) and not broken else None
+
+
+def _done_cleanup(item: ReplicatedItem) -> str | None:
+    return None if test_stands(item) or item.allows("TestFailoverCleanup") else "no test failover stands"
+
+
+def _done_unplanned(item: ReplicatedItem) -> str | None:
+    return "it is failed over already" if failed_over(item) else None
+
+
+def _done_commit(item: ReplicatedItem) -> str | None:
+    return "its failover is committed already" if failed_over(item) and not commit_pending(item) else None
+
+
+def _done_cancel(item: ReplicatedItem) -> str | None:
+    return None if failed_over(item) or item.allows("CancelFailover") else "there is no failover to cancel"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One action as data.
+
+    operation: its word in allowedOperations.       scenario: its job's scenarioName.
+    text: what is done, before the unit's name.     call, path: the client's operation (without `begin_`), and the same in the URL.
+    done: why nothing is left to do for an item, None when something is.
+    seen: what the view of an item says when it is done.
+    argument: the name of the body in the client's operation on an item (on a plan it is `input`); None: it has no body.
+    body: the body's properties.                    confirm: it takes away what does not come back.
+    recovers: it starts machines, and so has a recovery time.
+    stops: the scenarios whose running job it cancels instead.
+    """
+
+    operation: str
+    scenario: str
+    text: str
+    call: str
+    path: str
+    done: Callable[[ReplicatedItem], str | None]
+    seen: Mapping[str, Any]
+    argument: str | None = None
+    body: Callable[[Wish, Standing], Wire] | None = None
+    confirm: bool = False
+    recovers: bool = False
+    stops: tuple[str, ...] = ()
+
+
+ACTIONS: Mapping[str, Verb] = {
+    "test": Verb(
+        "TestFailover", "TestFailover", "test failover of", "test_failover", "testFailover",
+        _done_test, {"test_failover": True}, "testfailover_input", _body_test, recovers=True),
+    "test_cleanup": Verb(
+        "TestFailoverCleanup", "TestFailoverCleanup", "clean up the test failover of", "test_failover_cleanup", "testFailoverCleanup",
+        _done_cleanup, {"test_failover": False}, "cleanup_input", _body_cleanup),
+    "unplanned": Verb(
+        "UnplannedFailover", "UnplannedFailover", "unplanned failover of", "unplanned_failover", "unplannedFailover",
+        _done_unplanned, {"active_location": "Recovery"}, "failover_input", _body_unplanned, confirm=True, recovers=True),
+    "commit": Verb(
+        "Commit", "CommitFailover", "commit the failover of", "failover_commit", "failoverCommit",
+        _done_commit, {"active_location": "Recovery", "commit_pending": False}, confirm=True),
+    "cancel": Verb(
+        "CancelFailover", "CancelFailover", "cancel the failover of", "failover_cancel", "failoverCancel",
+        _done_cancel, {"active_location": "Primary"}, confirm=True, stops=("TestFailover", "UnplannedFailover", "PlannedFailover")),
+}
+# Jobs that exclude each other; any other job (an agent update, say) only matters where Site Recovery itself refuses the action for it.
+EXCLUSIVE = frozenset({verb.scenario for verb in ACTIONS.values()} | {"PlannedFailover", "SwitchReplicationGroupProtection", "ChangePit"})
+
+
+# -- what is wanted, against what is there: pure
+
+
+def check_input(wish: Wish, several: bool, is_plan: bool) -> None:
+    """Refuse, before any request, options that do not go together. Raises InputError."""
+    point, words = wish.recovery_point, ", ".join(PLAN_POINTS["a2a"])
+    if point not in PLAN_POINTS["a2a"]:
+        if is_plan or several:
+            raise InputError("recovery_point", point, f"one of {words}; the id of a recovery point goes with one replicated item")
+        if not point.startswith("/") or "/recoverypoints/" not in point.lower():
+            raise InputError("recovery_point", point, f"one of {words}, or the resource id of a recovery point of the item")
+    if wish.test_network_id and wish.test_network_id.lower() != "none":
+        ids.require("test_network_id", wish.test_network_id, "Microsoft.Network/virtualNetworks")
+
+
+def check_confirm(wish: Wish, confirm: str | None, name: str, check: bool) -> str | None:
+    """Refuse an action that takes away what does not come back, unless `confirm` is the name of what it is done to.
+
+    In check mode a missing one is let pass, and the warning about it is given back. Raises InputError.
+    """
+    if not ACTIONS[wish.action].confirm or confirm == name:
+        return None
+    if check and confirm is None:
+        return f"Without check mode the action {wish.action} runs only with confirm set to {name}."
+    raise InputError("confirm", confirm, f"{name!r}, the name of what the action {wish.action} is done to; nothing was sent")
+
+
+def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Action]:
+    """The one action that is missing on a unit, or []. followed: the job of this run, once there is one.
+
+    Raises AzureDRError that says why the action is refused and what the way on is.
+    """
+    verb = ACTIONS[wish.action]
+    text = f"{verb.text} {standing.kind} {standing.name}"
+    start = Action(text, (("POST", f"{standing.id}/{verb.path}"),))
+    if followed is not None:
+        return [] if followed.succeeded and not followed.troubles and (followed.stopping or not _open(verb, standing)) else [start]
+    stopped = [job for job in standing.running if job.scenario in verb.stops]
+    if stopped:
+        stop = f"cancel the running job {_called(stopped[0])} of {standing.kind} {standing.name}"
+        return [Action(stop, (("POST", f"{stopped[0].id}/cancel"),), stopped[0])]
+    own = [job for job in standing.running if job.scenario == verb.scenario]
+    if own:
+        return [Action(f"follow the running job {own[0].name}: {text}", (), own[0])]
+    other = next((job for job in standing.running if job.scenario in EXCLUSIVE), None)
+    if other:
+        raise AzureDRError(f"Cannot {_sentence(text)} now: the job {_called(other)} runs on it since {other.started}. Wait for it to end.")
+    if not _open(verb, standing):
+        return []
+    if not standing.allows(verb.operation):
+        raise AzureDRError(refusal(verb, text, standing))
+    if verb.body:
+        verb.body(wish, standing)  # what the body cannot be made of is refused before anything is sent
+    return [start]
+
+
+def refusal(verb: Verb, text: str, standing: Standing) -> str:
+    """Why Site Recovery does not offer an action, and the way on."""
+    open_items = _open(verb, standing)
+    states = Counter(f"{item.protection_state}, active location {item.active_location}, test failover state {item.test_failover_state}"
+                     for item in open_items)
+    told = "; ".join(f"{state} ({count} machines)" if len(standing.items) > 1 else state for state, count in states.items())
+    jobs_told = "".join(f" The job {_called(job)} runs on it." for job in standing.running)
+    offered = ", ".join(standing.allowed) or "nothing"
+    return (f"Cannot {_sentence(text)}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
+            f"State: {told}.{jobs_told} {way_on(verb, open_items)}")
+
+
+def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
+    """What to do about items for which an action is not offered."""
+    stands = [item.friendly_name for item in open_items if test_stands(item)]
+    recovered = [item for item in open_items if failed_over(item)]
+    if stands and verb.operation != "TestFailoverCleanup":
+        return f"A test failover stands ({', '.join(stands)}): run the action test_cleanup first."
+    if any(commit_pending(item) for item in recovered):
+        return "It is failed over and not committed: commit the failover first."
+    if recovered:
+        return "It is failed over and committed: reprotect it, then it can fail over again, back to where it was."
+    if verb.operation in ("Commit", "CancelFailover"):
+        return "It is not failed over: there is nothing to commit or to cancel."
+    errors = sorted({str(error["message"]) for item in open_items for error in item.health_errors if error["level"] == "Error"})
+    return "Look at its health with asr_vault_info" + (f"; it says: {' '.join(errors)}" if errors else ".")
+
+
+def commit_pending(item: ReplicatedItem) -> bool:
+    """Whether the item is failed over and its failover not committed."""
+    return failed_over(item) and (item.allows("Commit") or "commitpending" in item.protection_state.lower())
+
+
+def waits_for_cleanup(job: Job) -> bool:
+    """Whether a test failover's job is over but for the clean-up, which older vaults have in the same job (API example, Suspended)."""
+    return job.scenario == "TestFailover" and job.state.lower() == "suspended" and "Resume" not in job.allowed_actions
+
+
+def test_network(wish: Wish, standing: Standing) -> str | None:
+    """The network of a test failover; None attaches the machines to none. Raises InputError when there is no telling.
+
+    Without the option it is the test network that the machines are set to; where none is, their recovery network.
+    """
+    if wish.test_network_id:
+        return None if wish.test_network_id.lower() == "none" else wish.test_network_id
+    found = standing.test_networks or standing.recovery_networks
+    if len(found) == 1:
+        return found[0]
+    told = f"are set to several: {', '.join(found)}" if found else "are set to none"
+    raise InputError("test_network_id", None, f"the id of a virtual network, or none, since the machines of {standing.name} {told}")
+
+
+def in_production_network(wish: Wish, standing: Standing) -> bool:
+    """Whether a test failover goes into a network in which the machines would run after a real failover."""
+    network = test_network(wish, standing)
+    return network is not None and any(ids.same(network, known) for known in standing.recovery_networks)
+
+
+def _provider_details(wish: Wish, standing: Standing) -> Any:
+    """The provider's part of a failover: a list for a plan, an object for an item (recorded traffic, Azure API document)."""
+    if standing.kind == PLAN:
+        return [{"instanceType": provider} | _plan_point(wish, provider) for provider in standing.providers]
+    point = standing.points.get(ids.key(standing.id))
+    return {"instanceType": standing.providers[0]} | ({"recoveryPointId": point} if point else {})
+
+
+def _plan_point(wish: Wish, provider: str) -> Wire:
+    words = PLAN_POINTS.get(provider.lower(), {})
+    if wish.recovery_point in words:
+        return {"recoveryPointType": words[wish.recovery_point]}
+    if wish.recovery_point == "latest":
+        return {}
+    raise InputError("recovery_point", wish.recovery_point, f"one of {', '.join(words) or 'latest'} for machines of {provider}")
+
+
+def _open(verb: Verb, standing: Standing) -> list[ReplicatedItem]:
+    return [item for item in standing.items if verb.done(item) is None]
+
+
+def _called(job: Job) -> str:
+    return f"{job.label or job.scenario} ({job.name})"
+
+
+def _sentence(text: str) -> str:
+    return text if text.startswith(("clean", "commit", "cancel")) else f"run the {text}"
+
+
+# -- what a job tells: pure
+
+
+def where(name: str, wire: Wire) -> str:
+    """Where a running job is, in one line: its tasks in progress, of a group how many machines are through, and what waits for a person."""
+    job = jobs.parse(wire)
+    parts = []
+    for task in job.tasks:
+        if task.state.lower() in ("inprogress", "suspended"):
+            through = sum(child.state.lower() == "succeeded" for child in task.children)
+            parts.append(task.label + (f": {through} of {len(task.children)} machines" if task.children else ""))
+    tasks = wire["properties"].get("tasks") or ()
+    waiting = [f"waits for a manual action: {told}. Do it, then resume the job {job.name}" for told in _manual(tasks)]
+    return f"{name}: {'; '.join(parts + waiting) or job.label or job.scenario or 'job'} ({job.state})"
+
+
+def _manual(tasks: Iterable[Wire]) -> list[str]:
+    found = []
+    for task in tasks:
+        details = task.get("customDetails") or {}
+        running = (task.get("state") or "").lower() in ("inprogress", "suspended") or "Resume" in (task.get("allowedActions") or ())
+        if details.get("instanceType") == "ManualActionTaskDetails" and running and "name" in details:
+            found.append(f"{details['name']}: {details.get('instructions') or 'no instructions'}")
+        found += _manual((task.get("groupTaskCustomDetails") or {}).get("childTasks") or ())
+    return found
+
+
+def tasks_of(job: Job, item: ReplicatedItem) -> list[Task]:
+    """The tasks of a job that are about one machine: of a plan's job those that name it (in any letter case), else all."""
+    if (job.target_type or "").lower() != "recoveryplan":
+        return list(job.every_task())
+    return [task for task in job.every_task() if (task.target or "").lower() == item.friendly_name.lower()]
+
+
+def times(job: Job, item: ReplicatedItem) -> tuple[str | None, str | None]:
+    """When the work on a machine began and ended, by the service's own clock."""
+    found = tasks_of(job, item)
+    begun, ended = [task.started for task in found if task.started], [task.ended for task in found if task.ended]
+    return min(begun, key=items.when, default=job.started), max(ended, key=items.when, default=job.ended)
+
+
+def recovered_at(job: Job, item: ReplicatedItem) -> str | None:
+    """When the machine was up on the recovery side: in a plan's job the end of its last task, in its own that of the task that starts it."""
+    found = [task for task in tasks_of(job, item) if task.ended]
+    starting = [task for task in found if not task.job and task.name.lower().startswith("start")]
+    return max((task.ended for task in starting or found if task.ended), key=items.when, default=job.ended)
+
+
+def seconds_between(begin: str | None, end: str | None) -> float | None:
+    """Seconds with one decimal. The end of a job is cut to whole seconds (recorded traffic), so it may be before a short one's start."""
+    return round(max(0.0, (items.when(end) - items.when(begin)).total_seconds()), 1) if begin and end else None
+
+
+def flat(tasks: Iterable[Task], group: str | None = None) -> list[Wire]:
+    """A job's tasks as one list, groups before what is in them."""
+    rows = []
+    for task in tasks:
+        rows.append({"name": task.label, "state": task.state, "group": group, "machine": task.target, "started": task.started,
+                     "ended": task.ended, "errors": [asdict(error) for error in task.errors]})
+        rows += flat(task.children, task.label)
+    return rows
+
+
+def job_view(job: Job) -> Wire:
+    return {"name": job.name, "id": job.id, "scenario": job.scenario, "state": job.state, "started": job.started, "ended": job.ended,
+            "tasks": flat(job.tasks), "errors": [asdict(error) for error in job.errors]}
+
+
+def trouble(job: Job) -> str:
+    """What a job says of its failure: its errors with causes and actions, each once; those of its tasks where it has none itself."""
+    errors = job.errors or [error for task in job.every_task() for error in task.errors]
+    return " ".join(dict.fromkeys(map(str, errors))) or f"the job {_called(job)} ended as {job.state} and says no more"
+
+
+def view(item: ReplicatedItem) -> Wire:
+    """An item as the user sees it before and after."""
+    return {"active_location": item.active_location, "test_failover": test_stands(item), "commit_pending": commit_pending(item),
+            "protection_state": item.protection_state, "test_failover_state": item.test_failover_state,
+            "allowed_operations": sorted(item.allowed_operations)}
+
+
+# -- the work
+
+
+class Failover(Step[Standing]):
+    """The step that brings a unit through an action. A target's data is the name of a plan, or a replicated item."""
+
+    def __init__(self, azure: Any, vault: Vault, wish: Wish, progress: Progress) -> None:
+        self.followed: dict[str, Followed] = {}
+        self.before: dict[str, Standing] = {}
+        self._ended: dict[str, float] = {}
+        self._azure, self._vault, self._wish, self._progress = azure, vault, wish, progress
+        self._verb = ACTIONS[wish.action]
+
+    async def observe(self, target: Target) -> Standing:
+        seen = await (self._item(target.data) if isinstance(target.data, ReplicatedItem) else self._plan(target.data))
+        self.before.setdefault(target.id, seen)
+        return seen
+
+    def plan(self, target: Target, observed: Standing) -> list[Action]:
+        return plan(self._wish, observed, self.followed.get(target.id))
+
+    def view(self, observed: Standing) -> Wire:
+        return {item.id: view(item) for item in observed.items}
+
+    def wanted(self, target: Target, observed: Standing) -> Wire:
+        return {item.id: view(item) | (dict(self._verb.seen) if self._verb.done(item) is None else {}) for item in observed.items}
+
+    def failure(self, target: Target, observed: Standing) -> str | None:
+        followed = self.followed.get(target.id)
+        if followed is None:
+            return None
+        if followed.troubles:
+            named = "; ".join(f"{job.target_name}: {trouble(job)}" for job in followed.troubles.values())
+            return f"The job {_called(followed.job)} ended as {followed.job.state}. {named}"
+        if not followed.succeeded:
+            return f"The job {_called(followed.job)} ended as {followed.job.state}: {trouble(followed.job)}"
+        if asyncio.get_running_loop().time() > self._ended[target.id] + SETTLE:
+            states = {item.friendly_name: view(item) for item in _open(self._verb, observed)}
+            return f"The job {_called(followed.job)} ended as {followed.job.state}; {SETTLE / 60:.0f} minutes later the state is {states}"
+        return None
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        """Start the job, or take on the one that runs, and follow it to its end. How it ended is judged once the machines were seen again."""
+        running: Job | None = action.data
+        try:
+            async with asyncio.timeout(seconds):
+                if running is not None and action.requests:
+                    await self._cancel_job(running, seconds)
+                    await self._follow(target, running.name, adopted=True, stopping=True)
+                elif running is not None:
+                    await self._follow(target, running.name, adopted=True)
+                else:
+                    await self._start(target, action.text, seconds)
+        except TimeoutError:
+            last = self.followed.get(target.id)
+            raise TimedOut(action.text, target.id, seconds / 60, f"job {last.job.name}: {last.job.state}" if last else None) from None
+        self._ended[target.id] = asyncio.get_running_loop().time()
+
+    async def _start(self, target: Target, text: str, seconds: float) -> None:
+        standing = await self.observe(target)
+        accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def begin(polling: Any) -> Any:
+            poller = await self._call(standing)(polling=polling)
+            accepted.set_result(polling.operation_id)  # the operation and its job have the same name (recorded traffic)
+            return poller
+
+        operation = asyncio.ensure_future(self._azure.run(text, target.id, begin, seconds))
+        try:
+            await asyncio.wait({operation, accepted}, return_when=asyncio.FIRST_COMPLETED)
+            if not accepted.done():
+                return await self._unanswered(target, operation)
+            await self._follow(target, accepted.result(), adopted=False)
+            end = await operation
+            if end.warning is not None:
+                self.followed[target.id] = replace(self.followed[target.id], warning=end.warning.message)
+        except OperationFailed as error:
+            if target.id not in self.followed:
+                raise
+            self._progress.say(f"{target.name}: {error.message}")
+        finally:
+            operation.cancel()
+
+    async def _unanswered(self, target: Target, operation: asyncio.Future[Any]) -> None:
+        """The request failed; where the connection broke before the answer, the job may run all the same."""
+        try:
+            await operation
+        except AzureError as error:
+            running = (await self.observe(target)).running if error.accepted is None else ()
+            own = [job for job in running if job.scenario == self._verb.scenario]
+            if not own:
+                raise
+            await self._follow(target, own[0].name, adopted=False)
+
+    def _call(self, standing: Standing) -> Callable[..., Any]:
+        """The client's operation with its arguments, `polling` left to be given."""
+        client = self._azure.site_recovery
+        body = {"properties": self._verb.body(self._wish, standing)} if self._verb.body else None
+        if standing.kind == PLAN:
+            operations, place, argument = client.replication_recovery_plans, {"recovery_plan_name": standing.name}, "input"
+        else:
+            operations, place = client.replication_protected_items, _place(standing.items[0])
+            argument = self._verb.argument or ""
+        arguments = self._vault.scope | place | ({argument: body} if body is not None else {})
+        return lambda polling: getattr(operations, f"begin_{self._verb.call}")(**arguments, polling=polling)
+
+    async def _cancel_job(self, job: Job, seconds: float) -> None:
+        operations = self._azure.site_recovery.replication_jobs
+        await self._azure.run("cancel the job", job.id,
+                              lambda polling: operations.begin_cancel(**self._vault.scope, job_name=job.name, polling=polling), seconds)
+
+    async def _follow(self, target: Target, name: str, *, adopted: bool, stopping: bool = False) -> None:
+        """Look at the job until it has ended, telling what changes; then read what the machines' own jobs say that did not end well."""
+        interval, told = FIRST_LOOK, ""
+        while True:
+            wire = await self._job(name)
+            if wire is not None:
+                job = jobs.parse(wire)
+                self.followed[target.id] = Followed(job, adopted, stopping)
+                if not job.running or waits_for_cleanup(job):
+                    break
+                line = where(target.name, wire)
+                if line != told:
+                    self._progress.say(line)
+                told = line
+            await self._azure.pause(interval)
+            interval = min(interval * 1.5, LONGEST_LOOK)
+        self._progress.say(f"{target.name}: the job {_called(job)} ended as {job.state}")
+        self.followed[target.id] = Followed(job, adopted, stopping, await self._troubles(job))
+
+    async def _job(self, name: str) -> Wire | None:
+        """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure."""
+        try:
+            return await self._vault.job(self._azure, name)
+        except AzureError as error:
+            if error.status is None or error.status == 429 or int(error.status) >= 500:
+                return None
+            raise
+
+    async def _troubles(self, job: Job) -> dict[str, Job]:
+        """The child jobs of a plan's machines that failed; a task that did not succeed is not trusted, the child's own state decides."""
+        fine = ("succeeded", "notstarted", "skipped")
+        suspects = {task.job: task for task in job.every_task() if task.job and task.target and task.state.lower() not in fine}
+        children = await asyncio.gather(*(self._vault.job(self._azure, name) for name in suspects))
+        parsed = [(suspects[child["name"]], jobs.parse(child)) for child in children]
+        return {str(task.target).lower(): replace(child, target_name=task.target) for task, child in parsed if child.failed}
+
+    # -- looking
+
+    async def _plan(self, name: str) -> Standing:
+        found, listed = await asyncio.gather(recovery_plans.plan(self._azure, self._vault, name), self._vault.jobs(self._azure))
+        active = [job for job in map(jobs.parse, listed) if job.running and not waits_for_cleanup(job)]
+        own = [job for job in active if _is_plans(job, found)]
+        current = {item.current_job.name for item in found.items if item.current_job}
+        tests, recoveries = _networks(found.wires)
+        return Standing(PLAN, found.id, found.name, found.providers, found.allowed_operations, found.items,
+                        tuple(own or [job for job in active if job.name in current]), test_networks=tests, recovery_networks=recoveries)
+
+    async def _item(self, item: ReplicatedItem) -> Standing:
+        get = self._azure.site_recovery.replication_protected_items.get(**self._vault.scope, **_place(item))
+        wire = await self._azure.read("read the replicated item", item.id, get)
+        found = items.parse(wire)
+        current = [jobs.parse(await self._vault.job(self._azure, found.current_job.name))] if found.current_job else []
+        running = tuple(job for job in current if job.running and not waits_for_cleanup(job))
+        tests, recoveries = _networks([wire])
+        return Standing(ITEM, found.id, found.friendly_name, (found.provider,), found.allowed_operations, (found,), running,
+                        await self._points(found), tests, recoveries)
+
+    async def _points(self, item: ReplicatedItem) -> dict[str, str]:
+        """The recovery point that the wish means for an item; none for the latest, or where the action takes none."""
+        point = self._wish.recovery_point
+        if not self._verb.recovers or point == "latest":
+            return {}
+        if point not in ITEM_POINTS:
+            return {ids.key(item.id): point}
+        pager = self._azure.site_recovery.recovery_points.list_by_replication_protected_items(**self._vault.scope, **_place(item))
+        listed = await self._azure.collect("list the recovery points", item.id, pager)
+        fit = [wire for wire in listed if ITEM_POINTS[point] in (None, wire["properties"].get("recoveryPointType"))]
+        if not fit:
+            raise AzureDRError(f"{item.friendly_name} has no recovery point for {point}; it has {len(listed)} recovery points in all.")
+        return {ids.key(item.id): max(fit, key=lambda wire: items.when(wire["properties"]["recoveryPointTime"]))["id"]}
+
+
+def _place(item: ReplicatedItem) -> dict[str, str]:
+    return {"fabric_name": item.fabric, "protection_container_name": item.container, "replicated_protected_item_name": item.name}
+
+
+def _is_plans(job: Job, plan: recovery_plans.RecoveryPlan) -> bool:
+    named = (job.target_name or "").lower() in (plan.name.lower(), plan.friendly_name.lower())
+    return (job.target_type == "RecoveryPlan" and named) or ids.same(job.id, plan.current_job)
+
+
+def _networks(wires: Iterable[Wire]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The test networks and the recovery networks that machines are set to; no test networks unless each machine has one."""
+    details = [wire["properties"].get("providerSpecificDetails") or {} for wire in wires]
+    tests, recoveries = ([one.get(name) for one in details] for name in ("selectedTfoAzureNetworkId", "selectedRecoveryAzureNetworkId"))
+    return _distinct(tests) if all(tests) else (), _distinct(recoveries)
+
+
+def _distinct(known: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple({ids.key(one): one for one in known if one}.values())
+
+
+async def fail_over(azure: Any, vault: Vault, wish: Wish, *, recovery_plan: str | None, replicated_items: Sequence[str] | None,
+                    confirm: str | None, check: bool, timeout: float, max_failures: int) -> Wire:
+    """Do the action to the recovery plan (None and no items: the only one of the vault) or to the items, all at once; the module's result.
+
+    Raises InputError before anything is sent that changes, AzureDRError and AzureError when what is meant cannot be found.
+    """
+    check_input(wish, len(replicated_items or ()) > 1, not replicated_items)
+    if replicated_items:
+        chosen = items.choose([items.parse(wire) for wire in await vault.replicated_items(azure)], replicated_items)
+        targets = [Target(item.id, item.friendly_name, item) for item in chosen]
+        name, noun = (chosen[0].friendly_name if len(chosen) == 1 else vault.name), "replicated items"
+    else:
+        found = await recovery_plans.plan(azure, vault, recovery_plan)
+        targets, name, noun = [Target(found.id, found.name, found.name)], found.name, "recovery plan"
+    unconfirmed = check_confirm(wish, confirm, name, check)
+    progress = Progress(len(targets), noun)
+    step = Failover(azure, vault, wish, progress)
+    report = await fleet.run(azure, targets, [step], check=check, timeout=timeout, noun=noun, progress=progress)
+    if not check:
+        await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
+    result = results(wish, step, report, max_failures)
+    return result | {"warnings": ([unconfirmed] if unconfirmed else []) + warnings(wish, step)}
+
+
+async def _last_look(step: Failover, outcome: Outcome) -> None:
+    """See the machines once more: where the job failed or time ran out, some of them are through."""
+    if outcome.state in ("failed", "timed_out"):
+        try:
+            outcome.after = step.view(await step.observe(outcome.target))
+        except AzureError:
+            outcome.after = {}  # nothing was seen, so nothing is told
+
+
+def warnings(wish: Wish, step: Failover) -> list[str]:
+    """What went well and should still be known."""
+    told = [followed.warning for followed in step.followed.values() if followed.warning]
+    if wish.action == "test":
+        for seen in step.before.values():
+            if _open(ACTIONS["test"], seen) and seen.recovery_networks and in_production_network(wish, seen):
+                told.append(f"The test failover of {seen.name} goes into {test_network(wish, seen)}, the network of a real failover. "
+                            "Set test_network_id to a network that is isolated from it.")
+    return told
+
+
+def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int) -> Wire:
+    """The module's result: targets per machine, job, rto_seconds, summary, diff, and msg where it failed."""
+    verb = ACTIONS[wish.action]
+    rows = [row for outcome in report.outcomes for row in _rows(verb, step, outcome)]
+    counts = Counter(row["state"] for row in rows)
+    followed = [step.followed[outcome.target.id] for outcome in report.outcomes if outcome.target.id in step.followed]
+    summary = {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
+    bad = [row for row in rows if row["state"] in ("failed", "timed_out")]
+    troubled = [outcome for outcome in report.outcomes if outcome.state in ("failed", "timed_out")]
+    ends = [row["recovered"] for row in rows if row["recovered"]]
+    starts = [one.job.started for one in followed if one.job.started]
+    found: Wire = {
+        "changed": any(row["changed"] for row in rows),
+        "action": wish.action,
+        "targets": [{key: value for key, value in row.items() if key != "recovered"} for row in rows],
+        "job": job_view(followed[0].job) if len(followed) == 1 else None,
+        "rto_seconds": seconds_between(min(starts, key=items.when), max(ends, key=items.when)) if starts and ends and not bad else None,
+        "summary": summary | {"minimum_duration": round(report.minimum_duration, 1), "duration": round(report.duration, 1),
+                              "throttled_requests": report.throttled_requests},
+        "diff": [{"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
+                 for row in rows if row["before"] != row["after"]],
+    }
+    if len(bad) > max_failures or (troubled and not bad):
+        found |= {"failed": True, "msg": " ".join(dict.fromkeys(str(outcome.reason) for outcome in troubled))}
+    return found
+
+
+def _rows(verb: Verb, step: Failover, outcome: Outcome) -> list[Wire]:
+    """What became of each machine of a unit; of a unit that could not be read, one row for itself."""
+    standing = step.before.get(outcome.target.id)
+    if standing is None:
+        return [{"item": None, "source_id": None, "target_id": None, "job": None, "recovered": None} | outcome.result()]
+    followed = step.followed.get(outcome.target.id)
+    return [_row(verb, item, outcome, followed) for item in standing.items]
+
+
+def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> Wire:
+    before, after = view(item), outcome.after.get(item.id, {})
+    failed = followed.troubles.get(item.friendly_name.lower()) if followed else None
+    was_done = verb.done(item)
+    through = bool(after) and all(after.get(key) == value for key, value in verb.seen.items())
+    state, reason = outcome.state, outcome.reason
+    if failed is not None:
+        state, reason = "failed", trouble(failed)
+    elif was_done and not (followed and followed.adopted):
+        state, reason = "unchanged", was_done
+    elif through:
+        state, reason = "changed", None
+    elif state == "changed":  # a cancelled job leaves a machine where it was
+        state = "changed" if before != after else "unchanged"
+    worked = followed is not None and not (was_done and not followed.adopted)
+    started, ended = times(followed.job, item) if followed and worked else (None, None)
+    recovered = recovered_at(followed.job, item) if followed and worked and verb.recovers and state == "changed" else None
+    target = item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id
+    row = {"id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id, "target_id": target,
+           "state": state, "changed": state == "changed" or (state != "unchanged" and before != after and bool(after)), "reason": reason,
+           "before": before, "after": after, "job": followed.job.name if followed and worked else None,
+           "started": started, "ended": ended, "recovered": recovered}
+    error = failed and failed.errors
+    row |= {"error": asdict(error[0])} if error else {}
+    seconds = seconds_between(followed.job.started, recovered) if followed and recovered else None
+    return row | ({"rto_seconds": seconds} if seconds is not None else {})
