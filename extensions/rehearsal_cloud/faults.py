@@ -17,6 +17,7 @@ from typing import Any
 from . import files
 from .cloud import Request, Response
 
+METHODS = {"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"}
 MATCH = {"method", "path", "query", "body"}
 WHEN = {"after", "count", "probability"}
 DO = {"delay", "status", "body", "headers", "drop", "operation"}
@@ -110,19 +111,22 @@ def _rule(number: int, rule: Any, seed: int) -> Rule:
     _known(match, "match", MATCH)
     _known(do, "do", DO)
     _check_do(do)
-    methods = match.get("method", [])
+    methods, path, query = match.get("method", []), match.get("path", "*"), match.get("query", {})
+    methods = frozenset(str(method).upper() for method in ([methods] if isinstance(methods, str) else methods))
+    if unknown := methods - METHODS:
+        raise ValueError(f"method is {', '.join(sorted(unknown))}, none of {', '.join(sorted(METHODS))}")
+    if not isinstance(path, str):
+        raise ValueError(f"path is {path!r}, not a glob such as */virtualMachines/*/extensions/*")
+    if not isinstance(query, Mapping):
+        raise ValueError(f"query is {query!r}, not an object of names and globs")
     after, count, probability = rule.get("after", 0), rule.get("count"), rule.get("probability", 1)
     for name, value, low in (("after", after, 0), ("count", count, 1)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
             raise ValueError(f"{name} is {value!r}, not a whole number from {low} on")
     if isinstance(probability, bool) or not 0 < probability <= 1:
         raise ValueError(f"probability is {probability!r}, not a number over 0 and up to 1")
-    path = match.get("path", "*")
-    if not isinstance(path, str):
-        raise ValueError(f"path is {path!r}, not a glob such as */virtualMachines/*/extensions/*")
-    return Rule(number, frozenset(method.upper() for method in ([methods] if isinstance(methods, str) else methods)),
-                re.compile(fnmatch.translate(path), re.IGNORECASE), match.get("query", {}), match.get("body"),
-                after, count, probability, do, random.Random(f"{seed}:{number}"))
+    return Rule(number, methods, re.compile(fnmatch.translate(path), re.IGNORECASE), query, match.get("body"), after, count, probability,
+                do, random.Random(f"{seed}:{number}"))
 
 
 def _check_do(do: Mapping[str, Any]) -> None:
@@ -133,8 +137,7 @@ def _check_do(do: Mapping[str, Any]) -> None:
         raise ValueError("body and headers belong to a status")
     if "status" in do:
         HTTPStatus(do["status"])
-        if not isinstance(do.get("headers", {}), Mapping):
-            raise ValueError("headers is not an object")
+        _check_headers(do.get("headers", {}))
     if "drop" in do and do["drop"] not in ("before", "after"):
         raise ValueError(f"drop is {do['drop']!r}, neither before nor after")
     if "operation" in do:
@@ -144,6 +147,14 @@ def _check_do(do: Mapping[str, Any]) -> None:
     delay = do.get("delay", 0)
     if isinstance(delay, bool) or not isinstance(delay, int | float) or delay < 0:
         raise ValueError(f"delay is {delay!r}, not simulated seconds")
+
+
+def _check_headers(headers: Any) -> None:
+    if not isinstance(headers, Mapping):
+        raise ValueError(f"headers is {headers!r}, not an object of names and values")
+    for name, value in headers.items():
+        if name.lower() == "retry-after" and not str(value).isdigit():
+            raise ValueError(f"Retry-After is {value!r}, not whole simulated seconds")
 
 
 def _known(given: Any, what: str, names: set[str]) -> None:

@@ -16,7 +16,6 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -32,7 +31,6 @@ from .traffic import Traffic
 
 LOOPBACK = "127.0.0.1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-[a-z.\d]+)?", re.I)
-_principal = lru_cache(maxsize=1024)(sign_in.principal)
 
 
 @dataclass
@@ -112,8 +110,7 @@ class Server:
         signed = sign_in.answer(request)
         if signed is not None:
             return signed
-        who = _principal(request.headers.get("authorization", ""))
-        sign_in.require_fresh(who)
+        who = sign_in.principal(request)
         _require_api_version(request)
         remaining = self.throttle.admit(self.cloud, request, who)
         if request.unreadable:

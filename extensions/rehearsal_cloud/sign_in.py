@@ -16,6 +16,7 @@ import re
 import time
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -31,35 +32,28 @@ _PRINCIPALS = uuid.uuid5(uuid.NAMESPACE_URL, "rehearsal:principals")
 
 @dataclass(frozen=True)
 class Principal:
-    """Who sends a request: the client (application) id, the object id, the tenant, a user's name; expires in seconds since 1970."""
+    """Who sends a request: the client (application) id, the object id, and a user's name."""
 
     client_id: str
     object_id: str
-    tenant: str
-    expires: float
     user: str = ""
 
 
-def principal(authorization: str) -> Principal:
-    """Whom an Authorization header speaks for. Raises Refusal: ARM's 401 for one that is missing, no token or too old."""
-    scheme, _space, token = authorization.partition(" ")
+def principal(request: Request) -> Principal:
+    """Who sends a request to ARM. Raises Refusal: ARM's 401 for a token that is missing, none, or too old."""
+    scheme, _space, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise _unauthorized("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
-    claims = _claims(token.strip())
+        raise _unauthorized(request, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
+    claims, now = _claims(token.strip()), time.time()
     try:
-        found = Principal(str(claims.get("appid") or claims.get("azp") or ""), str(claims["oid"]), str(claims["tid"]),
-                          float(claims["exp"]), str(claims.get("upn", "")))
+        expires = float(claims["exp"])
+        who = Principal(str(claims.get("appid") or claims.get("azp") or ""), str(claims["oid"]), str(claims.get("upn") or ""))
     except (KeyError, TypeError, ValueError) as problem:
-        raise _unauthorized("InvalidAuthenticationToken", "The access token is invalid.") from problem
-    return found
-
-
-def require_fresh(who: Principal) -> None:
-    """Raises Refusal (401) when the token has expired."""
-    now = time.time()
-    if who.expires <= now:
-        raise _unauthorized("ExpiredAuthenticationToken", f"The access token expiry UTC time '{_utc(who.expires)}' is earlier than "
-                                                          f"current UTC time '{_utc(now)}'.")
+        raise _unauthorized(request, "InvalidAuthenticationToken", "The access token is invalid.") from problem
+    if expires <= now:
+        raise _unauthorized(request, "ExpiredAuthenticationToken",
+                            f"The access token expiry UTC time '{_utc(expires)}' is earlier than current UTC time '{_utc(now)}'.")
+    return who
 
 
 def answer(request: Request) -> Response | None:
@@ -176,6 +170,7 @@ def _jwt(claims: dict[str, Any]) -> str:
     return f"{_encode({'typ': 'JWT', 'alg': 'none'})}.{_encode(claims)}."
 
 
+@lru_cache(maxsize=1024)
 def _claims(token: str) -> dict[str, Any]:
     """What a token says, {} when it is none; the signature is not looked at."""
     parts = token.split(".")
@@ -192,8 +187,8 @@ def _refused(status: int, error: str, text: str) -> Response:
                              "timestamp": _utc(time.time()), "trace_id": str(uuid.uuid4()), "correlation_id": str(uuid.uuid4())})
 
 
-def _unauthorized(code: str, message: str) -> Refusal:
-    challenge = f'Bearer authorization_uri="https://localhost", error="invalid_token", error_description="{message}"'
+def _unauthorized(request: Request, code: str, message: str) -> Refusal:
+    challenge = f'Bearer authorization_uri="{request.base_url}/common", error="invalid_token", error_description="{message}"'
     return Refusal(401, {"error": {"code": code, "message": message}}, {"WWW-Authenticate": challenge})
 
 

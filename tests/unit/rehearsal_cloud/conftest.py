@@ -12,12 +12,15 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from rehearsal_cloud import certificates
-from rehearsal_cloud.cloud import Cloud
+from rehearsal_cloud.clock import Clock
+from rehearsal_cloud.cloud import Cloud, Request, Response
 from rehearsal_cloud.server import Server
 
 
@@ -94,3 +97,34 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
     yield start
     for edge in served:
         edge.stop()
+
+
+class Inside:
+    """A cloud without its edges, and a clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.cloud = Cloud(Clock(speed=0, start=1_700_000_000))
+        for name in ("resources", "compute", "monitor", "automation"):
+            self.cloud.types.add(*import_module(f"rehearsal_cloud.providers.{name}").types())
+
+    def later(self, seconds: float) -> None:
+        self.cloud.clock.set(self.cloud.clock.now + seconds)
+        self.cloud.timeline.run(self.cloud, self.cloud.clock.now)
+
+    def send(self, method: str, path: str, body: Any = None, *, version: str = "2024-07-01", **query: str) -> Response:
+        return self.cloud.handle(Request(method, path, {"api-version": version, **query}, {}, body))
+
+    def body(self, path: str, **query: str) -> Any:
+        """What a GET answers; an assertion when it is no 200."""
+        answer = self.send("GET", path, **query)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def operation(self, answer: Response) -> Any:
+        """The body of the operation that an answer began."""
+        return self.body(urlsplit(answer.headers["azure-asyncoperation"]).path)
+
+
+@pytest.fixture
+def inside() -> Inside:
+    return Inside()

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import time
+from pathlib import Path
 
 import pytest
-from rehearsal_cloud import estate, faults, snapshots
+from rehearsal_cloud import estate, faults, permissions, snapshots
 from rehearsal_cloud.clock import Clock
 from rehearsal_cloud.cloud import Cloud
 from rehearsal_cloud.files import FileProblem
@@ -126,3 +128,12 @@ def test_what_is_no_state_is_explained(tmp_path):
         (tmp_path / "state.json").write_text(text)
         with pytest.raises(FileProblem, match="not a state that the rehearsal cloud wrote"):
             snapshots.load(Cloud(), tmp_path / "state.json")
+
+
+def test_the_examples_of_the_readme_are_right(tmp_path):
+    text = Path(estate.__file__).with_name("README.md").read_text()
+    for name, example in re.findall(r"```yaml\n# (\w+\.yml)\n(.*?)```", text, re.DOTALL):
+        (tmp_path / name).write_text(example)
+    estate.seed(Cloud(), tmp_path / "estate.yml")
+    assert len(faults.load(tmp_path / "faults.yml", 0)) == 5
+    permissions.load(tmp_path / "permissions.yml")

@@ -131,7 +131,7 @@ def test_the_metadata_document_describes_one_cloud_or_as_once_a_list(edge):
 def test_without_a_token_arm_answers_401(edge):
     answer = edge.send("GET", "/subscriptions?api-version=2022-12-01")
     assert answer.status == 401
-    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert answer.headers["www-authenticate"].startswith(f'Bearer authorization_uri="{edge.base}/')
     assert answer.body["error"]["code"] == "AuthenticationFailed"
 
 

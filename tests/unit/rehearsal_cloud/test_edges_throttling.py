@@ -12,7 +12,7 @@ from rehearsal_cloud.refusals import Refusal
 from rehearsal_cloud.sign_in import Principal
 from rehearsal_cloud.throttling import Throttle, group_of
 
-ANN, BOB = (Principal(name, name, "t", 0) for name in ("ann", "bob"))
+ANN, BOB = Principal("ann", "ann"), Principal("bob", "bob")
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
 VM = f"{GROUP}/Microsoft.Compute/virtualMachines/vm"
 VAULT = f"{GROUP}/Microsoft.RecoveryServices/vaults/v"
@@ -84,7 +84,7 @@ def test_compute_limits_writes_of_a_vm_and_of_a_region(cloud):
     for number in range(1500):
         cloud.store.put(f"{VM}x{number}", {"location": "westeurope"})
         cloud.clock.set(cloud.clock.now + 0.001)
-        who = Principal(str(number), str(number), "t", 0)
+        who = Principal(str(number), str(number))
         assert not refused(throttle, cloud, "PUT", f"{VM}x{number}/extensions/e", who)
     for number in range(20):  # what refilled meanwhile
         refused(throttle, cloud, "DELETE", f"{VM}x{number}/extensions/e", BOB)
