@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -132,35 +132,52 @@ class Pacer:
         self.warnings: list[str] = []
         self._who = {True: f"{endpoint}|{principal}", False: endpoint}
         self._buckets = _Buckets(share, self.warnings)
-        self._queued: Counter[str] = Counter()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._first_answers: dict[str, asyncio.Event] = {}
         self._followers = 0
         reads = next(limit for limit in table if limit.methods == READS)
         self._follow_rate = reads.per_minute / 60 * FOLLOWING
 
     async def admit(self, method: str, path: str) -> None:
-        """Wait until the request may be sent, and count it."""
+        """Wait until the request may be sent, and count it; ``answered`` must follow.
+
+        The first request of a bucket goes alone: its answer tells what others have left in it.
+        """
         # The narrowest first: who waits for one machine must not hold a place in the queue of all.
         for bucket, limit in reversed(self._counted(method, path)):
-            with self._buckets.open() as buckets:
-                wait = buckets.take(bucket, limit)
-            if wait > 0:
-                self._queued[bucket] += 1
-                try:
-                    await asyncio.sleep(wait)
-                finally:
-                    self._queued[bucket] -= 1
+            if limit.header.startswith(_REMAINING):
+                await self._after_the_first(bucket)
+            # The queue is this process's; the shared bucket promises each process only its next request, so a killed one leaves no debt.
+            async with self._turns[bucket]:
+                with self._buckets.open() as buckets:
+                    wait = buckets.take(bucket, limit)
+                await asyncio.sleep(wait)
 
-    def learn(self, method: str, path: str, status: int, headers: Mapping[str, str]) -> None:
-        """Take from an answer what the platform has left, where that is less than is counted here; a 429 leaves nothing."""
+    async def _after_the_first(self, bucket: str) -> None:
+        first = self._first_answers.get(bucket)
+        if first is None:
+            self._first_answers[bucket] = asyncio.Event()
+        else:
+            await first.wait()
+
+    def answered(self, method: str, path: str, status: int | None, headers: Mapping[str, str]) -> None:
+        """Take from an answer what the platform has left, where that is less than is counted here; a 429 leaves nothing.
+
+        ``status`` is None for a request that got no answer.
+        """
         self.throttled_requests += status == 429
-        left = _remaining(headers)
-        counted = self._counted(method, path)
-        known = [(bucket, limit, left[limit.header]) for bucket, limit in counted if limit.header in left]
-        if not known:
-            return
-        with self._buckets.open() as buckets:
-            for bucket, limit, remaining in known:
-                buckets.lower(bucket, limit, remaining - self._queued[bucket])
+        counted, left = self._counted(method, path), _remaining(headers)
+        for bucket, _limit in counted:
+            if bucket in self._first_answers:
+                self._first_answers[bucket].set()
+        known = {bucket: (limit, left[limit.header]) for bucket, limit in counted if limit.header in left}
+        if status == 429:
+            known = {bucket: (limit, 0.0) for bucket, limit in counted}
+        known = {bucket: told for bucket, told in known.items() if told[1] < told[0].burst}
+        if known:
+            with self._buckets.open() as buckets:
+                for bucket, (limit, remaining) in known.items():
+                    buckets.lower(bucket, limit, remaining)
 
     def minimum_duration(self, requests: Iterable[tuple[str, str]]) -> float:
         """The shortest time, in seconds, in which the platform takes these (method, path) requests, from how full the buckets are now.
@@ -223,38 +240,36 @@ def _remaining(headers: Mapping[str, str]) -> dict[str, float]:
 
 
 class _Levels:
-    """Bucket levels as ``{bucket: [level, time]}``; below zero is what has been promised to those who wait."""
+    """Buckets as ``{bucket: the time at which it is full again}``; a full one need not be there."""
 
-    def __init__(self, levels: dict[str, list[float]]) -> None:
-        self.levels = levels
+    def __init__(self, full_at: dict[str, float]) -> None:
         # The wall clock, since the file outlives processes and restarts.
         self._now = time.time()
+        self.full_at = {bucket: at for bucket, at in full_at.items() if at > self._now}
 
     def level(self, bucket: str, limit: Limit) -> float:
-        full = limit.burst * (1 - HEADROOM)
-        level, since = self.levels.get(bucket, (full, self._now))
-        return min(full, level + max(0.0, self._now - since) * limit.per_minute / 60)
+        """How many may be sent now; below zero is what has been promised to those who wait."""
+        return limit.burst * (1 - HEADROOM) - self._missing(bucket, limit) * limit.per_minute / 60
 
     def take(self, bucket: str, limit: Limit) -> float:
         """Take one and tell how many seconds to wait for it."""
-        level = self.level(bucket, limit) - 1
-        self.levels[bucket] = [level, self._now]
-        return max(0.0, -level / limit.per_minute * 60)
+        self.full_at[bucket] = self._now + self._missing(bucket, limit) + 60 / limit.per_minute
+        return max(0.0, -self.level(bucket, limit) / limit.per_minute * 60)
 
     def lower(self, bucket: str, limit: Limit, remaining: float) -> None:
-        remaining -= HEADROOM * limit.burst
-        if remaining < self.level(bucket, limit):
-            self.levels[bucket] = [remaining, self._now]
+        """Take out what is more than the platform has left."""
+        self.full_at[bucket] = self._now + max(self._missing(bucket, limit), (limit.burst - remaining) / limit.per_minute * 60)
+
+    def _missing(self, bucket: str, limit: Limit) -> float:
+        """The seconds until it is full; bounded, since a clock that was set back would else stop everything."""
+        return min(self.full_at.get(bucket, self._now) - self._now, 2 * limit.burst / limit.per_minute * 60)
 
 
 class _Buckets:
-    """The levels in a file that one process at a time opens; or in memory."""
-
-    # A bucket is full again after this long whatever its limit, so it need not be kept.
-    _FORGET = 1800.0
+    """The buckets in a file that one process at a time opens; or in memory."""
 
     def __init__(self, share: Path | None, warnings: list[str]) -> None:
-        self._memory: dict[str, list[float]] = {}
+        self._memory: dict[str, float] = {}
         self._file: int | None = None
         if share:
             try:
@@ -266,16 +281,16 @@ class _Buckets:
     @contextmanager
     def open(self) -> Iterator[_Levels]:
         if self._file is None:
-            yield _Levels(self._memory)
+            levels = _Levels(self._memory)
+            yield levels
+            self._memory = levels.full_at
             return
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             before = os.pread(self._file, os.fstat(self._file).st_size, 0)
             levels = _Levels(_decode(before))
             yield levels
-            oldest = time.time() - self._FORGET
-            kept = {bucket: level for bucket, level in levels.levels.items() if level[1] > oldest}
-            after = json.dumps(kept, separators=(",", ":")).encode()
+            after = json.dumps(levels.full_at).encode()
             if after != before:
                 os.ftruncate(self._file, os.pwrite(self._file, after, 0))
         finally:
@@ -287,10 +302,10 @@ class _Buckets:
             self._file = None
 
 
-def _decode(content: bytes) -> dict[str, list[float]]:
-    """The file's levels; a file that a kill left half written counts as full buckets."""
+def _decode(content: bytes) -> dict[str, float]:
+    """The file's buckets; a file that a kill left half written counts as full ones."""
     try:
-        return {bucket: [float(level), float(since)] for bucket, (level, since) in json.loads(content or b"{}").items()}
+        return {bucket: float(at) for bucket, at in json.loads(content or b"{}").items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
@@ -309,6 +324,10 @@ class AsyncPacingPolicy:
     async def send(self, request: Any) -> Any:
         method, path = request.http_request.method, urlsplit(request.http_request.url).path
         await self._pacer.admit(method, path)
-        response = await self.next.send(request)
-        self._pacer.learn(method, path, response.http_response.status_code, response.http_response.headers)
+        status, headers = None, {}
+        try:
+            response = await self.next.send(request)
+            status, headers = response.http_response.status_code, response.http_response.headers
+        finally:
+            self._pacer.answered(method, path, status, headers)
         return response

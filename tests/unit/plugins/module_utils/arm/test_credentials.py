@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
+from pathlib import Path
 
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.credentials import argument_spec, resolve
@@ -37,10 +38,9 @@ def sign_in(place, params=None, drop=("AZURE_CLIENT_ID", "AZURE_SECRET", "AZURE_
 
 
 def profile_file(place, text):
-    folder = os.path.join(place.environ["HOME"], ".azure")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "credentials"), "w", encoding="utf-8") as file:
-        file.write(text)
+    path = Path(place.environ["HOME"], ".azure", "credentials")
+    path.parent.mkdir()
+    path.write_text(text, encoding="utf-8")
 
 
 def test_a_secret_in_the_options(place):
@@ -128,12 +128,13 @@ def test_a_managed_identity_takes_the_first_subscription_that_it_may_see(place, 
 def test_the_azure_cli(place, tmp_path, monkeypatch, source):
     script = tmp_path / "bin" / "az"
     script.parent.mkdir()
+    endpoints = f'{{"resourceManager": "{place.cloud.url}/", "activeDirectory": "{place.cloud.url}"}}'
     script.write_text(
         f"""#!/bin/sh
 case "$*" in
 *get-access-token*) echo '{{"accessToken": "the-token", "expiresOn": "2100-01-01 00:00:00.000000", "expires_on": 4102444800}}' ;;
 *"account show"*) echo '{{"id": "sub-of-the-cli"}}' ;;
-*"cloud show"*) echo '{{"name": "Mine", "endpoints": {{"resourceManager": "{place.cloud.url}/", "activeDirectory": "{place.cloud.url}"}}}}' ;;
+*"cloud show"*) echo '{{"name": "Mine", "endpoints": {endpoints}}}' ;;
 esac
 """,
         encoding="utf-8",
@@ -180,7 +181,7 @@ def test_no_subscription_anywhere_is_told(place):
 
 def test_nothing_anywhere_lists_what_was_looked_at(place, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InputError, match="environment, ~/.azure/credentials or the Azure CLI, which is not installed"):
+    with pytest.raises(InputError, match="the Azure CLI, which is not installed"):
         sign_in(place)
 
 
