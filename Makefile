@@ -35,14 +35,14 @@ $(LOWEST)/.ready: requirements-lowest.txt
 	touch $@
 
 # What `make rehearsal` takes: an estate file, extra variables for the runbook (a file), a file for the traffic log.
-export ESTATE VARS TRAFFIC
 
 .PHONY: rehearsal
 rehearsal: venv ## Rehearse the runbook; ESTATE=, VARS= and TRAFFIC= name files of your own
-	PATH="$(BIN):$$PATH" ansible-playbook playbooks/rehearse.yml
+	$(BIN)/python extensions/rehearsal_cloud/rehearse.py $(if $(ESTATE),--estate '$(ESTATE)') $(if $(VARS),--vars '$(VARS)') \
+	    $(if $(TRAFFIC),--traffic '$(TRAFFIC)')
 
 .PHONY: test
-test: venv $(LOWEST)/.ready ## Run every check, and say what was left out
+test: venv $(LOWEST)/.ready ## Run every check, say what was left out; or one: make lint, types, docs, sanity, unit, integration, lowest, molecule
 	$(VENV)/bin/python tests/checks
 
 .PHONY: sanity integration molecule unit lint types docs lowest

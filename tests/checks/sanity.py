@@ -52,10 +52,13 @@ def copy_checkout() -> None:
 
 
 def write_pip_settings() -> None:
-    settings = dict(re.findall(r"^[^.]+\.(\S+)='(.*)'$", output_of(sys.executable, "-m", "pip", "config", "list"), re.MULTILINE))
-    lines = ["[global]", "quiet = 2", *(f"{name} = {value.replace(chr(92) + 'n', chr(10) + '    ')}" for name, value in settings.items())]
-    (HOME / ".config/pip").mkdir(parents=True, exist_ok=True)
-    (HOME / ".config/pip/pip.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    listed = output_of(sys.executable, "-m", "pip", "config", "list")
+    settings = dict(re.findall(r"^(?:global|:env:)\.(\S+)='(.*)'$", listed, re.MULTILINE)) | {"quiet": "2"}
+    lines = (f"{name} = {value}".replace(r"\n", "\n    ") for name, value in settings.items())
+    file = HOME / ".config/pip/pip.conf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    file.write_text("\n".join(["[global]", *lines]) + "\n", encoding="utf-8")
 
 
 def stand_in_for_get_pip() -> None:
