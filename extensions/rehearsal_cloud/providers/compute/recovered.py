@@ -80,8 +80,9 @@ def _storage(cloud: Cloud, source: Body, group: str, location: str, suffix: str)
         name = disk.get("name", "osdisk") + suffix
         identifier = f"{group}/providers/{DISK}/{name}"
         kind = (disk.get("managedDisk") or {}).get("storageAccountType", "Premium_LRS")
-        properties = {"creationData": {"createOption": "Restore"}, "diskState": "Attached", "provisioningState": "Succeeded",
-                      "timeCreated": compute_time(cloud.clock.now), **{part: disk[part] for part in ("osType", "diskSizeGB") if part in disk}}
+        properties: Body = {part: disk[part] for part in ("osType", "diskSizeGB") if part in disk}
+        properties |= {"creationData": {"createOption": "Restore"}, "diskState": "Attached", "provisioningState": "Succeeded",
+                       "timeCreated": compute_time(cloud.clock.now)}
         cloud.store.put(identifier, {"name": name, "id": identifier, "type": DISK, "location": location, "sku": {"name": kind},
                                      "properties": properties})
         made.append(identifier)
