@@ -185,6 +185,17 @@ async def check_account(azure: Any, account_id: str, authentication_type: str) -
                            "cannot update the Mobility service. Switch the identity on, and grant it the Contributor role on the vault.")
 
 
+async def settle(azure: Any, vault: vaults.Vault, every: Sequence[Mapping], params: dict[str, Any]) -> Wanted:
+    """What asr_autoupdate's options ask for, with the automation account found and checked. Raises InputError, AzureDRError."""
+    if params["state"] == "disabled":
+        return Wanted(False)
+    account_id = account_for(every, params["automation_account_id"])
+    check_subscription(account_id, vault.subscription)
+    authentication_type = AUTHENTICATION[params["automation_account_authentication_type"]]
+    await check_account(azure, account_id, authentication_type)
+    return Wanted(True, account_id, authentication_type)
+
+
 class AutoUpdate(fleet.Step[Mapping]):
     """Switches automatic update of the Mobility service on one mapping on or off; set again where it is on but not healthy.
 
