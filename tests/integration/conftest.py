@@ -56,7 +56,7 @@ class RunningCloud:
             env={"PATH": os.environ["PATH"], "HOME": str(self._traffic.parent), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                  "TMPDIR": str(self._traffic.parent), **self.environment},
             capture_output=True, text=True, timeout=120, check=False)
-        assert ended.stdout.startswith("{"), ended.stdout + ended.stderr
+        assert ended.stdout.strip().startswith("{"), ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
     def traffic(self) -> list[dict[str, Any]]:
