@@ -4,6 +4,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.cloudops.azure_dr.plugins.action.fleet import ActionModule
+from ansible_collections.cloudops.azure_dr.plugins.plugin_utils.fleet_action import ActionModule
 
 __all__ = ["ActionModule"]
