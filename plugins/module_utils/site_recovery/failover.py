@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.it
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.jobs import Job, Task
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.recovery_plans import failed_over, test_stands
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import check_input as check_vault
 
 Wire = dict[str, Any]
 
@@ -193,16 +194,23 @@ EXCLUSIVE = frozenset({verb.scenario for verb in ACTIONS.values()} | {"PlannedFa
 # -- what is wanted, against what is there: pure
 
 
-def check_input(wish: Wish, several: bool, is_plan: bool) -> None:
-    """Refuse, before any request, options that do not go together. Raises InputError."""
-    point, words = wish.recovery_point, ", ".join(PLAN_POINTS["a2a"])
+def wish(params: Mapping[str, Any]) -> Wish:
+    """The wish of a module's options."""
+    return Wish(params["action"], params["recovery_point"], params["test_network_id"], params["shutdown_source"], params["comments"])
+
+
+def check_input(params: MutableMapping[str, Any]) -> None:
+    """Refuse, before any request, options that are wrong or do not go together. Raises InputError."""
+    check_vault(params)
+    wanted, words = wish(params), ", ".join(PLAN_POINTS["a2a"])
+    point = wanted.recovery_point
     if point not in PLAN_POINTS["a2a"]:
-        if is_plan or several:
+        if len(params["replicated_items"] or ()) != 1:
             raise InputError("recovery_point", point, f"one of {words}; the id of a recovery point goes with one replicated item")
         if not point.startswith("/") or "/recoverypoints/" not in point.lower():
             raise InputError("recovery_point", point, f"one of {words}, or the resource id of a recovery point of the item")
-    if wish.test_network_id and wish.test_network_id.lower() != "none":
-        ids.require("test_network_id", wish.test_network_id, "Microsoft.Network/virtualNetworks")
+    if wanted.test_network_id and wanted.test_network_id.lower() != "none":
+        ids.require("test_network_id", wanted.test_network_id, "Microsoft.Network/virtualNetworks")
 
 
 def check_confirm(wish: Wish, confirm: str | None, name: str, check: bool) -> str | None:
@@ -375,7 +383,7 @@ def times(job: Job, item: ReplicatedItem) -> tuple[str | None, str | None]:
 
 
 def recovered_at(job: Job, item: ReplicatedItem) -> str | None:
-    """When the machine was up on the recovery side: in a plan's job the end of its last task, in its own that of the task that starts it."""
+    """When the machine was up on the recovery side: in a plan's job the end of its last task, in its own that of the start task."""
     found = [task for task in tasks_of(job, item) if task.ended]
     starting = [task for task in found if not task.job and task.name.lower().startswith("start")]
     return max((task.ended for task in starting or found if task.ended), key=items.when, default=job.ended)
@@ -456,7 +464,7 @@ class Failover(Step[Standing]):
         return None
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
-        """Start the job, or take on the one that runs, and follow it to its end. How it ended is judged once the machines were seen again."""
+        """Start the job, or take on the one that runs, and follow it to its end. How it went is judged by the machines, seen again."""
         running: Job | None = action.data
         try:
             async with asyncio.timeout(seconds):
@@ -617,28 +625,29 @@ def _distinct(known: Iterable[str | None]) -> tuple[str, ...]:
     return tuple({ids.key(one): one for one in known if one}.values())
 
 
-async def fail_over(azure: Any, vault: Vault, wish: Wish, *, recovery_plan: str | None, replicated_items: Sequence[str] | None,
-                    confirm: str | None, check: bool, timeout: float, max_failures: int) -> Wire:
-    """Do the action to the recovery plan (None and no items: the only one of the vault) or to the items, all at once; the module's result.
+async def fail_over(azure: Any, vault: Vault, params: Mapping[str, Any], *, check: bool) -> tuple[Wire, list[str]]:
+    """Do what the options of the module want, all units at once; the module's result, and warnings.
 
     Raises InputError before anything is sent that changes, AzureDRError and AzureError when what is meant cannot be found.
     """
-    check_input(wish, len(replicated_items or ()) > 1, not replicated_items)
-    if replicated_items:
-        chosen = items.choose([items.parse(wire) for wire in await vault.replicated_items(azure)], replicated_items)
-        targets = [Target(item.id, item.friendly_name, item) for item in chosen]
-        name, noun = (chosen[0].friendly_name if len(chosen) == 1 else vault.name), "replicated items"
-    else:
-        found = await recovery_plans.plan(azure, vault, recovery_plan)
-        targets, name, noun = [Target(found.id, found.name, found.name)], found.name, "recovery plan"
-    unconfirmed = check_confirm(wish, confirm, name, check)
+    wanted = wish(params)
+    targets, name, noun = await _targets(azure, vault, params)
+    unconfirmed = check_confirm(wanted, params["confirm"], name, check)
     progress = Progress(len(targets), noun)
-    step = Failover(azure, vault, wish, progress)
-    report = await fleet.run(azure, targets, [step], check=check, timeout=timeout, noun=noun, progress=progress)
-    if not check:
-        await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
-    result = results(wish, step, report, max_failures)
-    return result | {"warnings": ([unconfirmed] if unconfirmed else []) + warnings(wish, step)}
+    step = Failover(azure, vault, wanted, progress)
+    report = await fleet.run(azure, targets, [step], check=check, timeout=params["timeout"] * 60, noun=noun, progress=progress)
+    await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
+    return results(wanted, step, report, params["max_failures"]), ([unconfirmed] if unconfirmed else []) + warnings(wanted, step)
+
+
+async def _targets(azure: Any, vault: Vault, params: Mapping[str, Any]) -> tuple[list[Target], str, str]:
+    """The units, the name that confirms what is done to them, and what they are called."""
+    if not params["replicated_items"]:
+        plan = await recovery_plans.plan(azure, vault, params["recovery_plan"])
+        return [Target(plan.id, plan.name, plan.name)], plan.name, "recovery plan"
+    chosen = items.choose([items.parse(wire) for wire in await vault.replicated_items(azure)], params["replicated_items"])
+    name = chosen[0].friendly_name if len(chosen) == 1 else vault.name
+    return [Target(item.id, item.friendly_name, item) for item in chosen], name, "replicated items"
 
 
 async def _last_look(step: Failover, outcome: Outcome) -> None:
