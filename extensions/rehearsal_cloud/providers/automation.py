@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..paths import Path
-from ..resource_types import Body, ResourceType, merge
-from .resources import TENANT, location_required
+from ..resource_types import ResourceType, merge
+from .resources import identify, location_required
 
 if TYPE_CHECKING:
     from ..cloud import Cloud, Request, Response
@@ -30,23 +30,15 @@ class AutomationAccount(ResourceType):
                 "tags": sent.get("tags", {}), "properties": properties}
         if sent.get("identity"):
             body["identity"] = dict(sent["identity"])
-        _identify(cloud, body, known or {})
+        identify(cloud, body, known)
         cloud.store.put(path.resource_id, body)
         return cloud.answer(200 if known else 201, body)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
         merge(body, self.content(request))
-        _identify(cloud, body, {})
+        identify(cloud, body)
         return self.get(cloud, request, path)
-
-
-def _identify(cloud: Cloud, body: Body, known: Body) -> None:
-    identity = body.get("identity") or {}
-    if "SystemAssigned" in identity.get("type", "") and not identity.get("principalId"):
-        before = known.get("identity") or {}
-        identity["principalId"] = before.get("principalId") or cloud.guid()
-        identity["tenantId"] = before.get("tenantId") or TENANT
 
 
 def types() -> list[ResourceType]:

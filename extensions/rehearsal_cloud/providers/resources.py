@@ -80,6 +80,18 @@ def location_required() -> refusals.Refusal:
     return refusals.refuse(400, "LocationRequired", "The location property is required for this definition.")
 
 
+def identify(cloud: Cloud, body: Body, before: Body | None = None) -> None:
+    """Give the identities that a body asks for their principals, those that `before` had (Azure API documents, managed identity)."""
+    identity = body.get("identity") or {}
+    if "systemassigned" in identity.get("type", "").lower() and not identity.get("principalId"):
+        known = (before or {}).get("identity") or {}
+        identity["principalId"] = known.get("principalId") or cloud.guid()
+        identity["tenantId"] = known.get("tenantId") or TENANT
+    users = identity.get("userAssignedIdentities") or {}
+    for name, user in users.items():
+        users[name] = user or {"principalId": cloud.guid(), "clientId": cloud.guid()}
+
+
 def list_resources(cloud: Cloud, request: Request, path: Path) -> Response:
     """GET <subscription or group>/resources: whatever has a location, without its properties, chosen by $filter."""
     wanted = _chosen(request.query.get("$filter", ""))

@@ -14,7 +14,7 @@ from ...operations import Operation
 from ...paths import Path, key, parse
 from ...resource_types import Body, Handler, ResourceType, merge
 from ...timeline import effect
-from ..resources import location_required
+from ..resources import identify, location_required
 from . import instance_view
 from .extensions import busy
 from .instance_view import EXTENSION, MACHINE
@@ -23,10 +23,12 @@ from .operations import announce
 if TYPE_CHECKING:
     from ...cloud import Cloud, Request, Response
 
-SECONDS = {"put": 60.0, "patch": 10.0, "delete": 60.0, "start": 20.0, "restart": 15.0, "redeploy": 120.0, "reapply": 20.0,
-           "deallocate": 40.0, "poweroff": 20.0}
+SECONDS = {"put": 60.0, "patch": 10.0, "delete": 60.0}
+ACTION_SECONDS = {"start": 20.0, "restart": 15.0, "redeploy": 120.0, "reapply": 20.0, "reimage": 120.0, "deallocate": 40.0,
+                  "poweroff": 20.0, "performmaintenance": 120.0, "assesspatches": 60.0, "installpatches": 600.0}
 """How long the operations take. Chosen: none of them was recorded."""
-POWER_AFTER = {"start": "running", "restart": "running", "redeploy": "running", "deallocate": "deallocated", "poweroff": "stopped"}
+POWER_AFTER = {"start": "running", "restart": "running", "redeploy": "running", "reimage": "running", "deallocate": "deallocated",
+               "poweroff": "stopped"}
 _WRITE_ONLY = {"osProfile": ("adminPassword", "customData")}
 
 
@@ -38,7 +40,7 @@ class Machine(ResourceType):
     def __init__(self) -> None:
         super().__init__()
         self.views = {"instanceview": self.instance_view}
-        self.actions = {word: _action(word) for word in ("start", "restart", "redeploy", "reapply", "deallocate", "poweroff")}
+        self.actions = {word: _action(word, seconds) for word, seconds in ACTION_SECONDS.items()}
 
     def seed(self, cloud: Cloud, body: Body) -> None:
         """Take a VM as a GET gave it: its instance view is kept aside, its extensions become resources if they are not there yet."""
@@ -96,9 +98,10 @@ class Machine(ResourceType):
         body["properties"] = {**before, **(sent.get("properties") or {}), "provisioningState": "Updating" if known else "Creating"}
         _forget_secrets(body)
         _name_disks(body)
+        identify(cloud, body, known)
         cloud.store.put(path.resource_id, body)
-        operation = _begin(cloud, request, body, "put", "compute.machine.settled", created=known is None)
-        return announce(cloud, request, operation, body, 200 if known else 201, _shown(cloud, body, [], False))
+        operation = _begin(cloud, request, body, SECONDS["put"], "compute.machine.settled", created=known is None)
+        return announce(cloud, request, operation, body, 200 if known else 201, self.show(cloud, request, body))
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
@@ -108,8 +111,9 @@ class Machine(ResourceType):
             body["tags"] = sent.pop("tags") or {}
         merge(body, {name: value for name, value in sent.items() if name in ("properties", "identity", "zones", "plan")})
         _forget_secrets(body)
+        identify(cloud, body)
         body["properties"]["provisioningState"] = "Updating"
-        operation = _begin(cloud, request, body, "patch", "compute.machine.settled", created=False)
+        operation = _begin(cloud, request, body, SECONDS["patch"], "compute.machine.settled", created=False)
         return announce(cloud, request, operation, body, 200, self.show(cloud, request, body))
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -118,7 +122,7 @@ class Machine(ResourceType):
             return cloud.answer(204)
         busy(cloud, body)
         body["properties"]["provisioningState"] = "Deleting"
-        operation = _begin(cloud, request, body, "delete", "compute.machine.deleted")
+        operation = _begin(cloud, request, body, SECONDS["delete"], "compute.machine.deleted")
         return announce(cloud, request, operation, body, 202)
 
 
@@ -132,19 +136,19 @@ class Locations(ResourceType):
         self.views = {"virtualmachines": lambda cloud, request, path: cloud.types.find(MACHINE).list(cloud, request, path)}
 
 
-def _action(word: str) -> Handler:
+def _action(word: str, seconds: float) -> Handler:
     def act(cloud: Cloud, request: Request, path: Path) -> Response:
         body = cloud.types.find(MACHINE).require(cloud, path)
         busy(cloud, body)
-        operation = _begin(cloud, request, body, word, "compute.machine.powered", state=POWER_AFTER.get(word))
+        operation = _begin(cloud, request, body, seconds, "compute.machine.powered", None, state=POWER_AFTER.get(word))
         return announce(cloud, request, operation, body, 202)
 
     return act
 
 
-def _begin(cloud: Cloud, request: Request, body: Body, word: str, then: str, **arguments: object) -> Operation:
-    failed = "compute.machine.failed" if word in ("put", "patch", "delete") else None
-    operation = cloud.operations.start(cloud, request, body["id"], SECONDS[word], then=then, otherwise=failed, identifier=body["id"],
+def _begin(cloud: Cloud, request: Request, body: Body, seconds: float, then: str, otherwise: str | None = "compute.machine.failed",
+           **arguments: object) -> Operation:
+    operation = cloud.operations.start(cloud, request, body["id"], seconds, then=then, otherwise=otherwise, identifier=body["id"],
                                        **arguments)
     cloud.store.private(body["id"])["operation"] = operation.name
     return operation

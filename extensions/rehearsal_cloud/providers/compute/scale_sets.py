@@ -13,7 +13,7 @@ from ...clock import compute_time
 from ...paths import Path
 from ...resource_types import Body, Handler, ResourceType, merge
 from ...timeline import effect
-from ..resources import location_required
+from ..resources import identify, location_required
 from .operations import announce
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ScaleSet(ResourceType):
         super().__init__()
         self.views = {"instanceview": self.instance_view}
         upgrades = ("osrollingupgrade", "extensionrollingupgrade")
-        plain = ("manualupgrade", "start", "restart", "deallocate", "poweroff")
+        plain = ("manualupgrade", "start", "restart", "redeploy", "deallocate", "poweroff", "reimage", "reimageall", "delete", "reapply")
         self.actions = {word: _action(word in upgrades) for word in (*upgrades, *plain)}
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -54,6 +54,7 @@ class ScaleSet(ResourceType):
         return self._change(cloud, request, self.require(cloud, path), _without_secrets(copy.deepcopy(self.content(request))), 200)
 
     def _change(self, cloud: Cloud, request: Request, body: Body, sent: Body, status: int) -> Response:
+        identify(cloud, sent, body)
         merge(body, {name: value for name, value in sent.items() if name not in ("id", "name", "type")})
         policy = body["properties"].setdefault("upgradePolicy", {"mode": "Manual"})
         if policy.get("mode") == "Rolling":
