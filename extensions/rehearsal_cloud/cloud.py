@@ -96,17 +96,18 @@ class Cloud:
         self.timeline.run(self, moment)
         self.clock.set(moment)
         try:
-            return self._route(request)
+            return self.route(request)
         except refusals.Refusal as refusal:
             return Response(refusal.status, refusal.body, dict(refusal.headers))
 
-    def _route(self, request: Request) -> Response:
+    def route(self, request: Request) -> Response:
+        """The answer to a request at the present moment; raises Refusal. A POST to a resource names an action of its collection (jobs/export)."""
         path = parse(request.path)
         owner = self.types.find(path.type)
         word = (path.word or "").lower()
         if request.method == "POST":
-            action = owner.actions.get(word)
-            if path.word is None or action is None:
+            action = owner.actions.get(word or path.name.lower())
+            if action is None:
                 raise refusals.refuse(405, "MethodNotAllowed", f"The request method 'POST' is not supported for '{request.path}'.")
             return action(self, request, path)
         if path.word is None:

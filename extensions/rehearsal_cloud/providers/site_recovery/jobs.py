@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Jobs: what Site Recovery does and did; read, filtered, cancelled, restarted, resumed, exported."""
+
+from __future__ import annotations
+
+import re
+
+from ...cloud import Cloud, Request, Response
+from ...paths import Path
+from ...resource_types import Body
+from ...timeline import EFFECTS
+from .base import JOB, SiteRecoveryType, ancestor, bad_request, last, no_such_resource
+from .operations import accept, accepted, begin
+from .scenarios import end
+
+
+class Jobs(SiteRecoveryType):
+    """replicationJobs: newest first; a list shows no tasks, no details and no errors (recorded traffic)."""
+
+    name = "*/replicationJobs"
+    kind = JOB
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actions = {"cancel": self._cancel, "restart": self._restart, "resume": self._resume, "export": self._export}
+
+    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+        jobs = sorted(super().found(cloud, request, path), key=lambda job: str(job["properties"].get("startTime", "")), reverse=True)
+        wanted = job_filter(request.query.get("$filter", ""))
+        return [job for job in jobs if matches(cloud, job, wanted)]
+
+    def show_in_list(self, cloud: Cloud, request: Request, body: Body) -> Body:
+        return {**body, "properties": {**body["properties"], "activityId": None, "tasks": [], "errors": [], "customDetails": None}}
+
+    def _act(self, cloud: Cloud, path: Path, action: str) -> Body:
+        job = self.require(cloud, path)
+        if action not in job["properties"]["allowedActions"]:
+            raise bad_request("JobActionNotAllowed", f"The action {action} is not allowed on the job '{path.name}'.",
+                              f"The job is in the state {job['properties']['state']}.", "Look at the job's allowed actions.")
+        return job
+
+    def _cancel(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        job = self._act(cloud, path, "Cancel")
+        end(cloud, job, "Cancelled")
+        for child in cloud.store.private(job["id"]).get("children", {}).values():
+            end(cloud, cloud.store.get(child) or job, "Cancelled")
+        operation = cloud.operations.get(path.name)
+        if operation is not None:
+            operation.outcome = None
+            cloud.operations.finish(cloud, operation, "Cancelled")
+        return accepted(request, accept(cloud, request, job["id"]), job["id"])
+
+    def _restart(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        job = self._act(cloud, path, "Restart")
+        origin = cloud.store.private(job["id"])
+        if not origin.get("path"):
+            raise no_such_resource(path.name)
+        answer = cloud.route(Request(origin["method"], origin["path"], request.query, request.headers, origin["body"],
+                                     request.base_url, request.outcome))
+        job["properties"]["allowedActions"] = []
+        return answer
+
+    def _resume(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        job = self._act(cloud, path, "Resume")
+        EFFECTS["site_recovery.plan.resume"](cloud, job=job["id"], comments=self.properties(request).get("comments") or "")
+        return accepted(request, accept(cloud, request, job["id"]), job["id"])
+
+
+    def _export(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        return begin(cloud, request, ancestor(path.resource_id, 1), "export", at=path.resource_id)
+
+
+_CLAUSE = re.compile(r"(\w+)\s+(eq|ge|le|gt|lt)\s+'?([^']*?)'?\s*(?:\band\b|$)", re.I)
+
+
+def job_filter(text: str) -> dict[str, str]:
+    """The clauses of a job list's $filter (API document, JobQueryParameter): startTime, endTime, fabricId, affectedObjectTypes,
+    jobStatus, jobName; joined by "and", values in quotes or not, several values of one clause separated by commas.
+    """
+    return {name.lower(): value.strip() for name, _word, value in _CLAUSE.findall(text.replace(" AND ", " and "))}
+
+
+def matches(cloud: Cloud, job: Body, wanted: dict[str, str]) -> bool:
+    """Whether a job is one of those that a filter wants."""
+    properties = job["properties"]
+    values = {"jobstatus": properties["state"], "jobname": properties["scenarioName"], "affectedobjecttypes": properties["targetInstanceType"]}
+    for name, value in values.items():
+        if name in wanted and value.lower() not in [entry.strip().lower() for entry in wanted[name].split(",")]:
+            return False
+    target = str(cloud.store.private(job["id"]).get("target", "")).lower()
+    if "fabricid" in wanted and f"/replicationfabrics/{last(wanted['fabricid']).lower()}/" not in f"{target}/":
+        return False
+    started = str(properties.get("startTime", ""))[:19]
+    return started >= wanted.get("starttime", "")[:19] and (not wanted.get("endtime") or started <= wanted["endtime"][:19])
