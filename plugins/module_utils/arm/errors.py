@@ -13,6 +13,8 @@ from typing import Any
 # A vault in which Site Recovery was never used answers reads with 400 and this inner code (terraform-provider-azurerm and
 # azure-rest-api-specs issue 12759); nothing is there, so it reads as absent.
 NEVER_USED = "SubscriptionIdNotRegisteredWithSrs"
+# Behind these a request may have been taken on.
+_UNSURE = frozenset({500, 502, 504})
 
 
 class AzureDRError(Exception):
@@ -36,7 +38,7 @@ class AzureError(AzureDRError):
     """A request that Azure refused, or that got no answer.
 
     ``status`` is the HTTP status (None when no answer came), ``accepted`` whether Azure took the work on: False for a refused
-    request, True when it failed later, None when the connection broke before the answer and so nobody knows.
+    request, True when it failed later, None when nobody knows, since the connection broke before the answer or a 500, 502 or 504 came.
     ``details`` is the list of inner errors as Azure sent it.
     """
 
@@ -102,7 +104,9 @@ def from_exception(exc: BaseException, asked: str, resource_id: str | None) -> A
     response, message = getattr(exc, "response", None), str(getattr(exc, "message", None) or exc)
     if response is None:
         return AzureError(asked, resource_id, code=type(exc).__name__, message=message, accepted=_accepted_unanswered(exc))
-    return from_body(asked, resource_id, response.status_code, _body(response), _request_id(response), fallback=message)
+    status = response.status_code
+    accepted = None if status in _UNSURE else False
+    return from_body(asked, resource_id, status, _body(response), _request_id(response), fallback=message, accepted=accepted)
 
 
 def from_body(

@@ -27,6 +27,8 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 READS, WRITES, DELETES = frozenset({"GET", "HEAD"}), frozenset({"PUT", "PATCH", "POST"}), frozenset({"DELETE"})
 # The share of a bucket that is left alone: the platform's count and ours differ by what is on its way.
 HEADROOM = 0.05
+# A bucket up to this size is that of one machine.
+SHARED_BY_FEW = 12
 # The share of the read limit that following operations may take; the rest is for looking.
 FOLLOWING = 0.8
 
@@ -172,7 +174,8 @@ class Pacer:
                 self._first_answers[bucket].set()
         known = {bucket: (limit, left[limit.header]) for bucket, limit in counted if limit.header in left}
         if status == 429:
-            known = {bucket: (limit, 0.0) for bucket, limit in counted}
+            # Whose limit it was is not told; what is shared by few is left to the answer's own Retry-After.
+            known |= {bucket: (limit, HEADROOM * limit.burst) for bucket, limit in counted if limit.burst > SHARED_BY_FEW}
         known = {bucket: told for bucket, told in known.items() if told[1] < told[0].burst}
         if known:
             with self._buckets.open() as buckets:

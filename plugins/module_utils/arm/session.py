@@ -32,7 +32,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
     TimedOut,
     from_exception,
 )
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.operations import AsyncPollingMethod, End
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.operations import AsyncPollingMethod, End, retry_after
 
 USER_AGENT = "cloudops.azure_dr"
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -184,7 +184,7 @@ class Azure:
                 policies.ContentDecodePolicy(),
                 _KeepAnswer(),
                 policies.AsyncRedirectPolicy(),
-                policies.AsyncRetryPolicy(**_RETRIES),
+                _retry_policy(),
                 pacing.AsyncPacingPolicy(self.pacer),
                 AsyncARMChallengeAuthenticationPolicy(self._credential, self.cloud.scope),
                 policies.SensitiveHeaderCleanupPolicy(),
@@ -270,6 +270,25 @@ class Azure:
             await asyncio.sleep(self.pacer.poll_interval(seconds))
 
 
+def _retry_policy() -> Any:
+    from azure.core.pipeline.policies import AsyncRetryPolicy
+
+    class RetryPolicy(AsyncRetryPolicy):
+        """The library's policy leaves out what Azure asks for by x-ms-retry-after-ms, and sends a POST or PATCH again after a 500 or 504,
+        when it may have
+        been taken on; a second one would then be refused, and what runs be called failed."""
+
+        def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+            answer = response.http_response
+            if answer.status_code >= 400 and (answer.status_code == 429 or retry_after(answer.headers) is not None):
+                return True
+            if response.http_request.method in ("POST", "PATCH"):
+                return answer.status_code == 503
+            return bool(super().is_retry(settings, response))
+
+    return RetryPolicy(**_RETRIES)
+
+
 class _KeepAnswer:
     """A policy of azure-core's pipeline that keeps each call's final answer for who awaits the call."""
 
@@ -347,10 +366,15 @@ def main(
     except ImportError as exc:
         if (exc.name or "").split(".")[0] not in ("azure", "aiohttp"):
             raise
-        library = "azure-core" if exc.name == "azure" else str(exc.name).replace(".", "-")
-        module.fail_json(msg=missing_required_lib(library), exception=traceback.format_exc())
+        module.fail_json(msg=missing_required_lib(_library(str(exc.name))), exception=traceback.format_exc())
     else:
         module.exit_json(**result)
+
+
+def _library(package: str) -> str:
+    """The library that a Python package comes in."""
+    parts = {"azure": "azure.core", "azure.mgmt": "azure.mgmt.core"}.get(package, package).split(".")
+    return "-".join(parts[: 3 if "mgmt" in parts else 2])
 
 
 async def _worked(module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[str, Any]]]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_a_deletion_that_names_no_operation_is_followed_until_the_resource_is_ab
     "trouble",
     [
         [Answer(drop=True)] * 2,
-        [Answer(429, {"error": {"code": "TooManyRequests"}}, SOON)] * 12,
+        [Answer(429, {"error": {"code": "TooManyRequests"}}, SOON)] * 2,
         [Answer(503, {"error": {"code": "Busy"}}, SOON)] * 12,
         [Answer(500, None, SOON)] * 12,
     ],
@@ -157,12 +157,20 @@ def test_a_refused_request_was_not_accepted(place, talk):
     assert (caught.value.status, caught.value.code, caught.value.accepted) == (409, "OperationNotAllowed", False)
 
 
-def test_a_request_whose_answer_got_lost_is_not_sent_again_blindly(place, talk):
-    place.cloud.on("PATCH", MAPPING, Answer(drop=True))
+@pytest.mark.parametrize("answer", [Answer(drop=True), Answer(500), Answer(504)], ids=["dropped", "500", "504"])
+def test_a_request_that_may_have_been_taken_on_is_not_sent_again_blindly(place, talk, answer):
+    place.cloud.on("PATCH", MAPPING, answer)
     with pytest.raises(AzureError) as caught:
         talk(update_mapping)
     assert caught.value.accepted is None
     assert len(place.cloud.asked("PATCH")) == 1
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_a_request_that_azure_wants_later_is_sent_again(place, talk, status):
+    place.cloud.on("PATCH", MAPPING, Answer(status, {"error": {"code": "Busy"}}, SOON), ACCEPTED)
+    place.cloud.on("GET", STATUS, state("Succeeded"))
+    assert talk(update_mapping).status == "Succeeded"
 
 
 def test_a_time_limit_tells_what_was_last_seen(place, talk):

@@ -2,8 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import main
 
 from .conftest import EXTENSION, GROUP, MACHINE, SUBSCRIPTION, VAULT, Answer
 
@@ -88,3 +91,132 @@ def test_a_failing_page_is_never_a_short_list(place, talk, kind):
     with pytest.raises(AzureError) as caught:
         talk(work)
     assert (caught.value.status, caught.value.code, caught.value.asked) == (403, "AuthorizationFailed", "list things")
+
+
+def test_a_call_that_answers_nothing_gives_nothing(place, talk):
+    association = f"{MACHINE}/providers/Microsoft.Insights/dataCollectionRuleAssociations/a"
+    place.cloud.on("DELETE", association, Answer(204))
+
+    async def work(azure):
+        associations = azure.monitor().data_collection_rule_associations
+        return await azure.read("remove association", association, associations.delete(resource_uri=MACHINE, association_name="a"))
+
+    assert talk(work) == {}
+
+
+def test_calls_side_by_side_each_get_their_own_answer(place, talk):
+    names = [f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm{number}" for number in range(20)]
+    for name in names:
+        place.cloud.on("GET", name, Answer(body={"id": name}))
+
+    async def one(azure, number):
+        machines = azure.compute().virtual_machines
+        return (await azure.read("read", names[number], machines.get(resource_group_name="rg", vm_name=f"vm{number}")))["id"]
+
+    async def work(azure):
+        return await asyncio.gather(*(one(azure, number) for number in range(20)))
+
+    assert talk(work) == names
+
+
+def test_another_subscription_has_its_own_client(place, talk):
+    place.cloud.on("GET", EXTENSION.replace(SUBSCRIPTION, "other"), Answer(body={"name": "other"}))
+
+    async def work(azure):
+        return await azure.read("read", None, azure.compute("other").virtual_machine_extensions.get(**READ_EXTENSION))
+
+    assert talk(work) == {"name": "other"}
+
+
+def test_a_missing_resource_provider_is_never_registered_behind_the_users_back(place, talk):
+    place.cloud.on("GET", EXTENSION, Answer(409, {"error": {"code": "MissingSubscriptionRegistration", "message": "Not registered."}}))
+
+    async def work(azure):
+        await azure.read("read", None, azure.compute().virtual_machine_extensions.get(**READ_EXTENSION))
+
+    with pytest.raises(AzureError, match="Not registered"):
+        talk(work)
+    assert [seen.path for seen in place.cloud.seen if seen.method != "GET"] == [f"/{place.environ['AZURE_TENANT']}/oauth2/v2.0/token"]
+
+
+class Module:
+    """What ``main`` needs of an AnsibleModule."""
+
+    def __init__(self, **params):
+        self.params, self.warnings, self.ended = params, [], None
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+    def exit_json(self, **result):
+        self.ended = ("ok", result)
+
+    def fail_json(self, **result):
+        self.ended = ("failed", result)
+
+
+@pytest.fixture
+def environ(place, monkeypatch):
+    for name, value in place.environ.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_module_ends_with_what_the_work_gives(place, environ, tmp_path):
+    async def work(azure):
+        return {"changed": False, "subscription": azure.subscription_id}
+
+    module = Module()
+    main(module, work)
+    assert module.ended == ("ok", {"changed": False, "subscription": SUBSCRIPTION})
+    assert module.warnings == []
+
+
+def test_a_module_warns_where_it_paces_alone(environ, monkeypatch):
+    monkeypatch.setenv("AZURE_DR_PACING_FILE", "/dev/null/x")
+
+    async def work(azure):
+        return {}
+
+    module = Module()
+    main(module, work)
+    assert "paced by this process alone" in module.warnings[0]
+
+
+def test_a_module_fails_in_one_shape(place, environ):
+    async def work(azure):
+        return await azure.get("read the group", GROUP, "2022-09-01")
+
+    module = Module()
+    main(module, work)
+    state, result = module.ended
+    assert (state, result["error"]["code"], result["error"]["asked"]) == ("failed", "ResourceNotFound", "read the group")
+    assert result["msg"].startswith("Could not read the group of ")
+    assert "s3cret-value" not in str(result)
+
+
+def test_wrong_input_is_refused_before_any_request(place, environ):
+    async def work(azure):
+        raise AssertionError
+
+    module = Module(throttle_limits={"nope": {}})
+    main(module, work)
+    assert module.ended[1]["msg"].startswith("The option throttle_limits is 'nope'")
+    assert place.cloud.seen == []
+
+
+@pytest.mark.parametrize(
+    ("package", "library"),
+    [
+        ("azure.mgmt.compute.aio", "(azure-mgmt-compute)"),
+        ("azure.core.exceptions", "(azure-core)"),
+        ("azure", "(azure-core)"),
+        ("aiohttp", "(aiohttp)"),
+    ],
+)
+def test_a_missing_library_is_named(environ, package, library):
+    async def work(azure):
+        raise ModuleNotFoundError(name=package)
+
+    module = Module()
+    main(module, work)
+    assert library in module.ended[1]["msg"]
