@@ -48,9 +48,9 @@ PLAN_POINTS = {
     "hypervreplicaazure": {"latest": "Latest", "latest_processed": "LatestProcessed",
                               "latest_application_consistent": "LatestApplicationConsistent"},
 }
-# An item takes the id of one recovery point, none for the latest; the type of the points that are looked through (recoveryPointType).
-ITEM_POINTS = {"latest_processed": None, "latest_crash_consistent": "CrashConsistent",
-               "latest_application_consistent": "ApplicationConsistent"}
+# An item takes the id of one recovery point, none for the latest. How the recoveryPointType of the points begins that are looked through:
+# the API document calls them ApplicationConsistent and CrashConsistent, AppConsistent is met too.
+ITEM_POINTS = {"latest_processed": "", "latest_crash_consistent": "crash", "latest_application_consistent": "app"}
 
 
 @dataclass(frozen=True)
@@ -599,7 +599,7 @@ class Failover(Step[Standing]):
             return {ids.key(item.id): point}
         pager = self._azure.site_recovery.recovery_points.list_by_replication_protected_items(**self._vault.scope, **_place(item))
         listed = await self._azure.collect("list the recovery points", item.id, pager)
-        fit = [wire for wire in listed if ITEM_POINTS[point] in (None, wire["properties"].get("recoveryPointType"))]
+        fit = [wire for wire in listed if (wire["properties"].get("recoveryPointType") or "").lower().startswith(ITEM_POINTS[point])]
         if not fit:
             raise AzureDRError(f"{item.friendly_name} has no recovery point for {point}; it has {len(listed)} recovery points in all.")
         return {ids.key(item.id): max(fit, key=lambda wire: items.when(wire["properties"]["recoveryPointTime"]))["id"]}
