@@ -101,7 +101,10 @@ class Cloud:
             return Response(refusal.status, refusal.body, dict(refusal.headers))
 
     def route(self, request: Request) -> Response:
-        """The answer to a request at the present moment; raises Refusal. A POST to a resource names an action of its collection (jobs/export)."""
+        """The answer to a request at the present moment; raises Refusal.
+
+        A POST to a resource names an action of its collection (jobs/export).
+        """
         path = parse(request.path)
         owner = self.types.find(path.type)
         word = (path.word or "").lower()
@@ -113,7 +116,8 @@ class Cloud:
         if path.word is None:
             if not path.type:
                 raise refusals.no_such_path(request.path)
-            method = {"GET": owner.get, "PUT": owner.put, "PATCH": owner.patch, "DELETE": owner.delete}.get(request.method)
+            method = {"GET": owner.get, "HEAD": owner.head, "PUT": owner.put, "PATCH": owner.patch,
+                      "DELETE": owner.delete}.get(request.method)
             if method is None:
                 raise refusals.refuse(405, "MethodNotAllowed", f"The request method '{request.method}' is not supported.")
             return method(self, request, path)

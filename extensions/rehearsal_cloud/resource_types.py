@@ -49,6 +49,10 @@ class ResourceType:
     def get(self, cloud: Cloud, request: Request, path: Path) -> Response:
         return cloud.answer(200, self.show(cloud, request, self.require(cloud, path)))
 
+    def head(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        """Is it there? 204 or 404, both empty (Azure API document, resource groups)."""
+        return cloud.answer(404 if cloud.store.get(path.resource_id) is None else 204)
+
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
         found = cloud.store.of_type(path.collection_type, path.resource_id)
         return cloud.page(request, [self.show_in_list(cloud, request, body) for body in found], self.page)

@@ -23,13 +23,19 @@ class Store:
     def __init__(self) -> None:
         self._bodies: dict[str, Body] = {}
         self._private: dict[str, Body] = {}
+        self._by_type: dict[str, dict[str, Body]] = {}
 
     def get(self, identifier: str) -> Body | None:
         return self._bodies.get(key(identifier))
 
     def put(self, identifier: str, body: Body) -> Body:
-        self._bodies[key(identifier)] = body
+        name = key(identifier)
+        self._bodies[name] = self._like(name)[name] = body
         return body
+
+    def _like(self, name: str) -> dict[str, Body]:
+        """The bodies of a key's type."""
+        return self._by_type.setdefault(parse(name).type.lower(), {})
 
     def private(self, identifier: str) -> Body:
         return self._private.setdefault(key(identifier), {})
@@ -40,13 +46,12 @@ class Store:
         for kept in (self._bodies, self._private):
             for name in [name for name in kept if name == gone or name.startswith(gone + "/")]:
                 del kept[name]
+                self._like(name).pop(name, None)
 
     def of_type(self, kind: str, under: str = "") -> Iterator[Body]:
         """The resources of one type (any letter case) whose id lies below `under`, in the order they came."""
-        kind, prefix = kind.lower(), key(under) + "/" if under else ""
-        for name, body in list(self._bodies.items()):
-            if name.startswith(prefix) and parse(name).type.lower() == kind:
-                yield body
+        prefix = key(under) + "/" if under else ""
+        yield from (body for name, body in list(self._by_type.get(kind.lower(), {}).items()) if name.startswith(prefix))
 
     def all(self, under: str = "") -> Iterator[Body]:
         prefix = key(under) + "/" if under else ""
@@ -56,4 +61,6 @@ class Store:
         return {"bodies": self._bodies, "private": self._private}
 
     def load(self, saved: Body) -> None:
-        self._bodies, self._private = saved["bodies"], saved["private"]
+        self._bodies, self._private, self._by_type = {}, saved["private"], {}
+        for name, body in saved["bodies"].items():
+            self.put(name, body)

@@ -40,6 +40,7 @@ def test_a_group_is_made_and_takes_all_with_it(stocked):
     assert stocked.send("PUT", "/subscriptions/s1/resourcegroups/new", {"location": "westus"}).status == 201
     assert stocked.send("PUT", "/subscriptions/s1/resourcegroups/new", {"location": "westus"}).status == 200
     assert stocked.send("PUT", "/subscriptions/s1/resourcegroups/other", {}).status == 400
+    assert [stocked.send("HEAD", f"{GROUP}{end}").status for end in ("", "2")] == [204, 404]
     assert stocked.send("DELETE", GROUP).status == 200
     assert stocked.send("GET", RESOURCES[0]["id"]).body["error"]["code"] == "ResourceGroupNotFound"
     assert stocked.send("DELETE", GROUP).status == 404
