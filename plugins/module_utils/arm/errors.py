@@ -63,9 +63,9 @@ class AzureError(AzureDRError):
         super().__init__(self._paragraph())
 
     def _paragraph(self) -> str:
-        target = f" of {self.resource_id}" if self.resource_id else ""
+        target = f" ({self.resource_id})" if self.resource_id else ""
         facts = ", ".join(str(fact) for fact in (self.status, self.code) if fact)
-        parts = [f"Could not {self.asked}{target}" + (f" ({facts})" if facts else "") + f": {self.message}".rstrip(": ")]
+        parts = [f"Could not {self.asked}{target}: {self.message.rstrip('.') or 'no reason was given'}" + (f" ({facts})" if facts else "")]
         if self.possible_causes:
             parts.append(f"Possible causes: {self.possible_causes}")
         if self.recommended_action:
@@ -90,7 +90,7 @@ class TimedOut(AzureDRError):
 
     def __init__(self, asked: str, resource_id: str | None, minutes: float, last: str | None) -> None:
         self.asked, self.resource_id, self.minutes, self.last = asked, resource_id, minutes, last
-        target = f" of {resource_id}" if resource_id else ""
+        target = f" ({resource_id})" if resource_id else ""
         seen = f" The last that was seen: {last}." if last else ""
         super().__init__(f"Waiting for '{asked}'{target} took longer than {minutes:g} minutes.{seen}")
 

@@ -27,8 +27,6 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 READS, WRITES, DELETES = frozenset({"GET", "HEAD"}), frozenset({"PUT", "PATCH", "POST"}), frozenset({"DELETE"})
 # The share of a bucket that is left alone: the platform's count and ours differ by what is on its way.
 HEADROOM = 0.05
-# A bucket up to this size is that of one machine.
-SHARED_BY_FEW = 12
 # The share of the read limit that following operations may take; the rest is for looking.
 FOLLOWING = 0.8
 
@@ -141,7 +139,7 @@ class Pacer:
         self._follow_rate = reads.per_minute / 60 * FOLLOWING
 
     async def admit(self, method: str, path: str) -> None:
-        """Wait until the request may be sent, and count it; ``answered`` must follow.
+        """Wait until the request may be sent, and count it; ``answered`` must follow, whatever happens.
 
         The first request of a bucket goes alone: its answer tells what others have left in it.
         """
@@ -174,8 +172,8 @@ class Pacer:
                 self._first_answers[bucket].set()
         known = {bucket: (limit, left[limit.header]) for bucket, limit in counted if limit.header in left}
         if status == 429:
-            # Whose limit it was is not told; what is shared by few is left to the answer's own Retry-After.
-            known |= {bucket: (limit, HEADROOM * limit.burst) for bucket, limit in counted if limit.burst > SHARED_BY_FEW}
+            # Whose limit it was is not told; that of one machine concerns this request alone, which has its Retry-After.
+            known |= {bucket: (limit, HEADROOM * limit.burst) for bucket, limit in counted if limit.header != "Resource"}
         known = {bucket: told for bucket, told in known.items() if told[1] < told[0].burst}
         if known:
             with self._buckets.open() as buckets:
@@ -326,9 +324,9 @@ class AsyncPacingPolicy:
 
     async def send(self, request: Any) -> Any:
         method, path = request.http_request.method, urlsplit(request.http_request.url).path
-        await self._pacer.admit(method, path)
         status, headers = None, {}
         try:
+            await self._pacer.admit(method, path)
             response = await self.next.send(request)
             status, headers = response.http_response.status_code, response.http_response.headers
         finally:

@@ -49,7 +49,7 @@ def test_site_recoverys_own_words_reach_the_user(place, talk):
         "request_id": "the-request",
     }
     assert str(caught.value) == (
-        f"Could not read the fabric of {FABRIC} (404, FabricArmEntityMissing): The fabric could not be located. "
+        f"Could not read the fabric ({FABRIC}): The fabric could not be located (404, FabricArmEntityMissing). "
         "Possible causes: It was removed. Recommended action: Create it. Request id: the-request."
     )
 
@@ -82,7 +82,7 @@ def test_nothing_else_is_read_as_absent(place, talk, status, body):
 
 def test_other_errors_have_the_same_form():
     timed_out = TimedOut("fail over", VAULT, 1.5, "InProgress")
-    assert str(timed_out) == f"Waiting for 'fail over' of {VAULT} took longer than 1.5 minutes. The last that was seen: InProgress."
+    assert str(timed_out) == f"Waiting for 'fail over' ({VAULT}) took longer than 1.5 minutes. The last that was seen: InProgress."
     wrong = InputError("vault", "x", "an id")
     assert str(wrong) == "The option vault is 'x'; expected is an id."
     for error in (timed_out, wrong):

@@ -190,7 +190,7 @@ def test_a_module_fails_in_one_shape(place, environ):
     main(module, work)
     state, result = module.ended
     assert (state, result["error"]["code"], result["error"]["asked"]) == ("failed", "ResourceNotFound", "read the group")
-    assert result["msg"].startswith("Could not read the group of ")
+    assert result["msg"].startswith("Could not read the group (/subscriptions/")
     assert "s3cret-value" not in str(result)
 
 
