@@ -171,7 +171,10 @@ def _one_per_handler(cloud: Cloud, machine: Body, body: Body) -> None:
 
 
 def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: float, then: str) -> Operation:
-    """Start the operation; it is bound to fail when the VM agent does not report, or the system is the wrong one."""
+    """Start the operation; it is bound to fail when the VM agent does not report as it begins, or the system is the wrong one.
+
+    Azure lets an operation succeed whose agent comes in time. This cloud does not, so that a runbook that does not wait is found out.
+    """
     instance_view.forget(cloud, machine["id"], body)
     ready = instance_view.agent_ready(cloud, machine["id"])
     operation = cloud.operations.start(cloud, request, body["id"], seconds if ready else AGENT_PATIENCE, then=then,

@@ -95,9 +95,10 @@ def _storage(cloud: Cloud, source: Body, group: str, location: str, suffix: str)
 
 def _interface(cloud: Cloud, source: Body, group: str, location: str, suffix: str, machine_id: str, network_id: str | None,
                subnet_name: str | None) -> str:
-    """Make the network interface, with an address of the subnet when the network is known; its id."""
+    """Make the network interface, named and configured as the source's, with an address of the subnet when the network is known; its id."""
     before = (source["properties"].get("networkProfile") or {}).get("networkInterfaces") or [{"id": f"/{parse(machine_id).name}-nic"}]
     name = before[0]["id"].rsplit("/", 1)[-1] + suffix
+    own = (cloud.store.get(before[0]["id"]) or {}).get("properties", {}).get("ipConfigurations") or [{"name": "ipconfig1"}]
     identifier = f"{group}/providers/{INTERFACE}/{name}"
     configuration: Body = {"provisioningState": "Succeeded", "privateIPAllocationMethod": "Dynamic", "primary": True,
                            "privateIPAddressVersion": "IPv4"}
@@ -108,7 +109,7 @@ def _interface(cloud: Cloud, source: Body, group: str, location: str, suffix: st
     configuration["privateIPAddress"] = _free_address(cloud, configuration.get("subnet", {}).get("id"), prefix)
     cloud.store.put(identifier, {"name": name, "id": identifier, "type": INTERFACE, "location": location, "properties": {
         "provisioningState": "Succeeded", "primary": True, "virtualMachine": {"id": machine_id},
-        "ipConfigurations": [{"name": "ipconfig1", "id": f"{identifier}/ipConfigurations/ipconfig1",
+        "ipConfigurations": [{"name": own[0]["name"], "id": f"{identifier}/ipConfigurations/{own[0]['name']}",
                               "type": f"{INTERFACE}/ipConfigurations", "properties": configuration}]}})
     return identifier
 
