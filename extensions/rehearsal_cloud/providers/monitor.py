@@ -83,29 +83,17 @@ class _Collection(_Stamped):
         self.stamp(cloud, body, body)
         return cloud.answer(200, body)
 
-    def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        """One with associations is kept, unless deleteAssociations=true (the refusal's words are chosen)."""
-        if cloud.store.get(path.resource_id) is None:
-            return cloud.answer(204)
-        linked = list(self._linked(cloud, path))
-        if linked and request.query.get("deleteAssociations", "").lower() != "true":
-            raise refusals.refuse(409, "Conflict", f"'{path.resource_id}' has {len(linked)} associations. Delete them first, or set "
-                                                   "'deleteAssociations' to true.")
-        for association in linked:
-            cloud.store.delete(association["id"])
-        cloud.store.delete(path.resource_id)
-        return cloud.answer(200)
-
     def associations(self, cloud: Cloud, request: Request, path: Path) -> Response:
         """The associations with this resource."""
         self.require(cloud, path)
-        return cloud.page(request, [self.listed(body) for body in self._linked(cloud, path)], self.page, last_link=True)
+        return cloud.page(request, [self.listed(body) for body in self.linked(cloud, path)], self.page, last_link=True)
 
     def listed(self, body: Body) -> Body:
         """An association in that list: whole (Azure API document, list by endpoint)."""
         return body
 
-    def _linked(self, cloud: Cloud, path: Path) -> list[Body]:
+    def linked(self, cloud: Cloud, path: Path) -> list[Body]:
+        """The associations whose link is this resource."""
         return [body for body in cloud.store.of_type(ASSOCIATION)
                 if key(body.get("properties", {}).get(self.link) or "") == key(path.resource_id)]
 
@@ -114,6 +102,16 @@ class Rule(_Collection):
     """Data collection rules. A Log Analytics destination gets its workspace's id (recorded traffic)."""
 
     name, prefix, link = RULE, "dcr-", "dataCollectionRuleId"
+
+    def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        """A rule with associations stays, unless deleteAssociations=true (Azure API document; the refusal itself is inferred)."""
+        linked = self.linked(cloud, path)
+        if linked and request.query.get("deleteAssociations", "").lower() != "true":
+            raise refusals.refuse(409, "Conflict", f"'{path.resource_id}' has {len(linked)} associations. Delete them first, or set "
+                                                   "'deleteAssociations' to true.")
+        for association in linked:
+            cloud.store.delete(association["id"])
+        return super().delete(cloud, request, path)
 
     def listed(self, body: Body) -> Body:
         """Ids and names in lower case, no etag, no systemData (recorded traffic)."""

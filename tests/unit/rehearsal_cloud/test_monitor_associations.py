@@ -113,5 +113,12 @@ def test_a_rule_with_associations_stays_unless_they_go_too(watched):
     assert watched.send("DELETE", RULE).status == 204
 
 
+def test_an_endpoint_is_deleted_as_it_is(watched):
+    watched.send("PUT", f"{ON_VM}/configurationAccessEndpoint", {"properties": {"dataCollectionEndpointId": ENDPOINT}})
+    assert watched.send("DELETE", ENDPOINT).status == 200
+    assert watched.body(f"{ON_VM}/configurationAccessEndpoint")["properties"] == {"dataCollectionEndpointId": ENDPOINT}
+    assert watched.send("DELETE", ENDPOINT).status == 204
+
+
 def test_a_rule_needs_a_location(watched):
     assert watched.send("PUT", RULE, {"properties": {}}).status == 400
