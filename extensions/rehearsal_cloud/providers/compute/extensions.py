@@ -28,7 +28,7 @@ INSTALL_SECONDS_ELSE = 19.0
 UPDATE_SECONDS = 30.0
 """Chosen: recorded between an installation and a deletion."""
 DELETE_SECONDS = 77.0
-"""Recorded traffic: 14 to 113 s; this one is the lower of the two of an agent-like extension."""
+"""Recorded traffic: 14, 77 and 113 s."""
 AGENT_PATIENCE = 60.0
 """How long the platform waits for a VM agent that does not report. Chosen: Azure gives up after 25 minutes (public issue threads)."""
 AUTOMATIC_UPGRADE_BY_DEFAULT = "2025-04-01"
@@ -186,7 +186,8 @@ def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: f
 
 
 def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[str, Any] | None:
-    """How an operation will end that cannot end well: code and words of Microsoft Learn (virtual machine error messages)."""
+    """How an operation will end that cannot end well. The silent agent's words are Microsoft Learn's (virtual machine error messages);
+    for the wrong system the code is known from public threads, that Azure ends with it is inferred."""
     if not ready:
         return {"status": "Failed", "code": "VMAgentStatusCommunicationError",
                 "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "

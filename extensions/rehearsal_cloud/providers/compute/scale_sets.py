@@ -23,7 +23,7 @@ SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets"
 CHANGE_SECONDS = 20.0
 """Recorded traffic: a PUT of the policy took 20.6 s."""
 UPGRADE_SECONDS = 120.0
-"""Recorded traffic: two operating system upgrades of two instances took 121 s."""
+"""Recorded traffic: the upgrade of two instances took 121 s."""
 POLICY = {"maxBatchInstancePercent": 20, "maxUnhealthyInstancePercent": 20, "maxUnhealthyUpgradedInstancePercent": 20,
           "pauseTimeBetweenBatches": "PT0S"}
 """What a rolling upgrade goes by when the scale set names nothing (recorded traffic)."""
