@@ -55,6 +55,9 @@ _value:
     about:
       description: What O(about) held.
       type: dict
+    vault_id:
+      description: The vault of the first step that names one.
+      type: str
     rto:
       description: The objective in minutes, the measured recovery time in seconds, and whether the objective was met (null where unknown).
       type: dict
@@ -88,6 +91,7 @@ def evidence_record(steps: list[Body], about: Body | None = None, rto_objective:
     return {
         "outcome": "failed" if failures or any(step["outcome"] == "failed" for step in told) else "succeeded",
         "about": about or {},
+        "vault_id": next((step["result"]["vault_id"] for step in steps if (step.get("result") or {}).get("vault_id")), None),
         "rto": _rto([step.get("result") or {} for step in steps], rto_objective),
         "steps": told,
         "failures": failures,
@@ -95,9 +99,7 @@ def evidence_record(steps: list[Body], about: Body | None = None, rto_objective:
 
 
 def _step(name: str, result: Body) -> Body:
-    if not result or result.get("skipped"):
-        return {"name": name, "outcome": "not run", "reason": result.get("skip_reason"), "machines": [], "failures": []}
-    failed = bool(result.get("failed"))
+    ran, failed = bool(result) and not result.get("skipped"), bool(result.get("failed"))
     machines = [{key: target[key] for key in MACHINE if target.get(key) is not None} for target in result.get("targets") or []]
     failures = [_failure(name, target) for target in result.get("targets") or [] if target.get("state") in FAILED]
     if failed and not failures:
@@ -105,7 +107,7 @@ def _step(name: str, result: Body) -> Body:
     job = {key: value for key, value in (result.get("job") or {}).items() if key != "tasks"}
     return {
         "name": name,
-        "outcome": "failed" if failed else "succeeded",
+        "outcome": ("failed" if failed else "succeeded") if ran else "not run",
         "changed": bool(result.get("changed")),
         "reason": result.get("msg"),
         "started": result.get("started") or job.get("started"),
