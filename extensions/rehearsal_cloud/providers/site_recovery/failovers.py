@@ -156,7 +156,7 @@ def change_point(cloud: Cloud, item: Body, options: Body) -> None:
 def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
     """Replicate the other way: an A2A item moves to the container it was failed over to, under its name (recorded traffic)."""
     if not is_a2a(item):
-        replication.start(cloud, item, changes_only=True)
+        replication.start(cloud, item)
         return
     given = options.get("providerSpecificDetails") or {}
     moved = _switched(cloud, item, given if isinstance(given, dict) else {})
@@ -168,7 +168,7 @@ def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
     cloud.store.put(moved["id"], moved)
     cloud.store.private(moved["id"]).update(network=network, subnet=subnet,
                                             lifecycle=item["properties"]["providerSpecificDetails"].get("lifecycleId") or cloud.guid())
-    replication.start(cloud, moved, changes_only=True)
+    replication.start(cloud, moved)
     _follow(cloud, item, moved)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...clock import asr_time
@@ -34,9 +35,11 @@ from .fabrics import location_of, provider_id
 from .jobs import job_filter
 from .mappings import AZURE_CONTAINER
 from .operations import begin
+from .scenarios import SCENARIOS
 
 AGENT_VERSION = "9.55.6808.1"  # recorded traffic
 POINT_SECONDS = 300
+ENABLE_AGAIN = replace(SCENARIOS["item"], seconds=1)
 
 
 class Items(SiteRecoveryType):
@@ -68,14 +71,14 @@ class Items(SiteRecoveryType):
         return [item for item in super().found(cloud, request, path) if _matches(item, wanted)]
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        """Enable replication. An item that is there already stays as it is (recorded traffic)."""
+        """Enable replication. An item that is there already stays as it is, and an error says so beside success (recorded traffic)."""
         container = cloud.store.get(ancestor(path.resource_id, 1))
         if container is None:
             raise self.missing(cloud, path)
         sent = self.properties(request)
         known = cloud.store.get(path.resource_id)
         if known is not None:
-            return begin(cloud, request, known["id"], "item")
+            return begin(cloud, request, known["id"], ENABLE_AGAIN, "site_recovery.item.again")
         policy = str(sent.get("policyId") or "")
         if cloud.store.get(policy) is None:
             raise no_such_resource(last(policy))
@@ -250,6 +253,13 @@ def _enable(cloud: Cloud, job: str, body: Body, placement: Body) -> None:
     cloud.store.put(body["id"], body)
     cloud.store.private(body["id"]).update(placement)
     replication.start(cloud, body)
+
+
+@effect("site_recovery.item.again")
+def _again(cloud: Cloud, job: str) -> None:
+    operation = cloud.operations.get(last(job))
+    if operation is not None:
+        operation.error = {"code": "45031", "message": "Protection has already been enabled for the virtual machine."}
 
 
 @effect("site_recovery.item.update")

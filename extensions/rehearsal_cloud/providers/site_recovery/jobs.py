@@ -13,7 +13,7 @@ from ...resource_types import Body
 from ...timeline import EFFECTS
 from .base import JOB, SiteRecoveryType, ancestor, bad_request, last, no_such_resource
 from .operations import accept, accepted, begin
-from .scenarios import end
+from .scenarios import SCENARIOS, end, task
 
 
 class Jobs(SiteRecoveryType):
@@ -25,6 +25,19 @@ class Jobs(SiteRecoveryType):
     def __init__(self) -> None:
         super().__init__()
         self.actions = {"cancel": self._cancel, "restart": self._restart, "resume": self._resume, "export": self._export}
+
+    def seed(self, cloud: Cloud, body: Body) -> None:
+        """A job of an estate; one that came out of a list gets back the details that lists leave out, as its scenario has them."""
+        super().seed(cloud, body)
+        properties = (cloud.store.get(body["id"]) or body)["properties"]
+        scenario = next((one for one in SCENARIOS.values() if one.name == properties.get("scenarioName")), None)
+        if properties.get("customDetails") is None:
+            properties["customDetails"] = {"instanceType": scenario.details if scenario else "AsrJobDetails", "affectedObjectDetails": {}}
+        if properties.get("activityId") is None:
+            properties["activityId"] = f"{cloud.guid()} ActivityId: {cloud.guid()}"
+        if not properties.get("tasks") and scenario:
+            shown = {name: properties.get(name) for name in ("startTime", "endTime", "state", "stateDescription")}
+            properties["tasks"] = [{**task(*one), **shown} for one in scenario.tasks]
 
     def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
         jobs = sorted(super().found(cloud, request, path), key=lambda job: str(job["properties"].get("startTime", "")), reverse=True)

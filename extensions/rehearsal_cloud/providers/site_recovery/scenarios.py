@@ -35,12 +35,13 @@ def _one(name: str, friendly: str, target: str, seconds: float, task: str = "") 
     return Scenario(name, friendly, target, seconds, ((task or f"{name}Task", friendly),))
 
 
-# Names and durations from recorded traffic where it shows them: policy, plan and container 1 s, mapping 66 s, network mapping 2 s, Azure
-# fabric 70 s, failover 139 s, commit 8 s, removal 111 s; test failover 80 s and clean-up 67 s (of a Hyper-V machine). Chosen: the names of
-# removals and updates, updates 5 s, enable 180 s, reprotect 240 s, Mobility service 300 s, cancel 60 s, change of the recovery point 100 s.
+# Names and durations (seconds) from recorded traffic where it shows them: policy, plan, container and Mobility names; fabric 65 to 85, its
+# removal 2, container mapping 64 to 166, its removal 1 to 3, network mapping 2 to 4, enable 310, reprotect 414, failover 139 to 172, commit 1
+# to 38, removal of an item 111 to 205; test failover 80 and its clean-up 67 (a Hyper-V machine), planned failover 360 to 688 (Hyper-V).
+# Chosen: the names of removals and updates; updates 5, Mobility service 300, cancel and resynchronization 60, another recovery point 100.
 SCENARIOS = {
     "fabric": _one("CreateSite", "Create a site", "Server", 70),
-    "fabric.remove": _one("DeleteSite", "Delete a site", "Server", 30),
+    "fabric.remove": _one("DeleteSite", "Delete a site", "Server", 2),
     "container": _one("CreateCloud", "Create protection container", "ProtectionContainer", 1),
     "container.remove": _one("DeleteCloud", "Delete protection container", "ProtectionContainer", 1),
     "policy": _one("AddProtectionProfile", "Create replication policy", "ProtectionProfile", 1),
@@ -48,7 +49,7 @@ SCENARIOS = {
     "policy.remove": _one("DeleteProtectionProfile", "Delete replication policy", "ProtectionProfile", 1),
     "mapping": _one("AssociateProtectionProfile", "Associate replication policy", "ProtectionProfile", 66),
     "mapping.update": _one("UpdateProtectionContainerMapping", "Update protection container mapping", "ProtectionContainer", 5),
-    "mapping.remove": _one("DissociateProtectionProfile", "Dissociate replication policy", "ProtectionProfile", 30),
+    "mapping.remove": _one("DissociateProtectionProfile", "Dissociate replication policy", "ProtectionProfile", 2),
     "network": _one("NetworkPairing", "Map Networks", "Network", 2),
     "network.remove": _one("NetworkUnpairing", "Unmap Networks", "Network", 2),
     "plan": _one("CreateRecoveryPlan", "Create a recovery plan", "RecoveryPlan", 1),
@@ -57,7 +58,7 @@ SCENARIOS = {
     "health": Scenario("RefreshVaultHealth", "Refresh vault health", "Vault", 1,
                        (("RefreshFailoverHealthTask", "Refreshing failover health"),)),
     "export": _one("ExportJobs", "Export jobs", "Vault", 2),
-    "item": Scenario("EnableDr", "Enable replication", "ProtectionEntity", 180, (
+    "item": Scenario("EnableDr", "Enable replication", "ProtectionEntity", 310, (
         ("EnableProtectionPrerequisitesCheckTask", "Prerequisites check for enabling protection"),
         ("InstallMobilityServiceTask", "Installing Mobility Service and preparing target"),
         ("EnableReplicationTask", "Enable replication"),
@@ -91,7 +92,7 @@ SCENARIOS = {
     "failoverCommit": _one("CommitFailover", "Commit", "ProtectionEntity", 8),
     "failoverCancel": _one("CancelFailover", "Cancel failover", "ProtectionEntity", 60),
     "applyRecoveryPoint": _one("ChangePit", "Change recovery point", "ProtectionEntity", 100),
-    "reProtect": Scenario("SwitchReplicationGroupProtection", "Reprotect", "ProtectionEntity", 240, (
+    "reProtect": Scenario("SwitchReplicationGroupProtection", "Reprotect", "ProtectionEntity", 414, (
         ("ReprotectPreflightChecksTask", "Prerequisites check for reprotect"),
         ("SwitchProtectionTask", "Switching protection"),
         ("StartInitialReplicationTask", "Starting replication"))),
