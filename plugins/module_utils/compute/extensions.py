@@ -32,7 +32,7 @@ KEPT = ("forceUpdateTag", "suppressFailures", "protectedSettingsFromKeyVault", "
 # One write to a machine's extensions at a time: another writer's is refused or breaks ours off (azure-rest-api-specs issue 22434,
 # terraform-provider-azurerm issue 19558). All other conflicts are real refusals.
 IN_THE_WAY = {"conflict", "operationpreempted", "anotheroperationinprogress"}
-FIRST_TRY, LONGEST_TRY = 5.0, 60.0  # seconds until a write is tried again that another one was in the way of
+FIRST_TRY, LONGEST_TRY = 2.0, 60.0  # seconds until a write is tried again that another one was in the way of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""fleet: steps on many targets at once, each target with an outcome of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, OperationFailed, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Report, Skip, Step, Target
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import FILE
+
+
+class FakeAzure:
+    """No waiting; a request needs two seconds by the limits."""
+
+    throttled_requests = 3
+
+    def __init__(self) -> None:
+        self.paused: list[float] = []
+
+    @property
+    def pacer(self) -> FakeAzure:
+        return self
+
+    def minimum_duration(self, requests: Sequence[tuple[str, str]]) -> float:
+        return 2.0 * len(requests)
+
+    async def pause(self, seconds: float) -> None:
+        self.paused.append(seconds)
+        await asyncio.sleep(0)
+
+
+class Switch(Step[bool]):
+    """A switch per target that is wanted on. `log` has what happened: (step, what, target)."""
+
+    def __init__(self, name: str = "switch", log: list[tuple[str, str, str]] | None = None, *, on: Sequence[str] = (), late: int = 0,
+                 wait: bool = False) -> None:
+        """on: the targets that are on already; late: how many looks it takes until a change shows; wait: it comes on by waiting."""
+        self.name, self.log, self.late, self.wait = name, [] if log is None else log, late, wait
+        self.on = set(on)
+        self.trouble: Callable[[str, str], None] = lambda what, target: None
+        self.unseen: dict[str, int] = {}
+
+    async def observe(self, target: Target) -> bool:
+        self._note("observe", target)
+        if self.unseen.get(target.name, 0) > 0:
+            self.unseen[target.name] -= 1
+            return False
+        return target.name in self.on
+
+    def plan(self, target: Target, observed: bool) -> list[Action]:
+        requests = () if self.wait else (("PUT", f"{target.id}/{self.name}"),)
+        return [] if observed else [Action(f"turn {self.name} on", requests)]
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        self._note("apply", target)
+        self.on.add(target.name)
+        self.unseen[target.name] = self.late
+
+    def view(self, observed: bool) -> dict[str, Any]:
+        return {self.name: observed}
+
+    def wanted(self, target: Target, observed: bool) -> dict[str, Any]:
+        return {self.name: True}
+
+    def _note(self, what: str, target: Target) -> None:
+        self.log.append((self.name, what, target.name))
+        self.trouble(what, target.name)
+
+
+def run(steps: Sequence[Step[Any]], names: str = "a", *, check: bool = False, timeout: float = 60, azure: FakeAzure | None = None) -> Report:
+    targets = [Target(f"/t/{name}", name) for name in names]
+    return asyncio.run(fleet.run(azure or FakeAzure(), targets, steps, check=check, timeout=timeout, noun="machines"))
+
+
+def states(report: Report) -> dict[str, str]:
+    return {outcome.target.name: outcome.state for outcome in report.outcomes}
+
+
+def raising(error: Exception, what: str, *names: str) -> Callable[[str, str], None]:
+    def trouble(doing: str, target: str) -> None:
+        if doing == what and target in names:
+            raise error
+    return trouble
+
+
+def test_what_is_missing_is_done_and_read_back_and_what_is_right_left_alone() -> None:
+    switch = Switch(on="b")
+    report = run([switch], "ab")
+    assert states(report) == {"a": "changed", "b": "unchanged"}
+    result = report.result()
+    changed, unchanged = result["targets"]
+    assert (changed["before"], changed["after"], changed["actions"]) == ({"switch": False}, {"switch": True}, ["turn switch on"])
+    assert changed["started"] and changed["ended"] and unchanged["started"] is None
+    assert result["changed"] and "failed" not in result and [one["after_header"] for one in result["diff"]] == ["a"]
+    assert result["summary"]["minimum_duration"] == 2.0 and result["summary"]["throttled_requests"] == 3
+    assert not run([switch], "ab").result()["changed"]
+
+
+def test_check_mode_applies_nothing_and_tells_what_would_be() -> None:
+    switch = Switch(on="b")
+    report = run([switch], "ab", check=True)
+    assert states(report) == {"a": "changed", "b": "unchanged"} and "a" not in switch.on
+    result = report.result()
+    assert result["changed"] and result["targets"][0]["after"] == {"switch": True} and result["summary"]["minimum_duration"] == 2.0
+
+
+def test_check_mode_calls_a_mere_wait_no_change() -> None:
+    assert states(run([Switch(wait=True)], check=True)) == {"a": "unchanged"}
+
+
+def test_a_wait_is_no_change() -> None:
+    report = run([Switch(wait=True)])
+    assert states(report) == {"a": "unchanged"} and report.result()["targets"][0]["actions"] == ["turn switch on"]
+
+
+def test_the_steps_of_a_target_go_in_order_and_look_again_behind_one_that_acted() -> None:
+    log: list[tuple[str, str, str]] = []
+    run([Switch("one", log, wait=True), Switch("two", log)])
+    assert [(name, what) for name, what, target in log] == [
+        ("one", "observe"), ("two", "observe"),
+        ("one", "apply"), ("one", "observe"),
+        ("two", "observe"), ("two", "apply"), ("two", "observe")]
+
+
+def test_a_step_that_has_nothing_to_do_costs_no_further_look() -> None:
+    log: list[tuple[str, str, str]] = []
+    run([Switch("one", log, on="a"), Switch("two", log, on="a")])
+    assert len(log) == 2
+
+
+def test_a_change_that_does_not_show_yet_is_waited_for_with_growing_intervals() -> None:
+    azure = FakeAzure()
+    assert states(run([Switch(late=3)], azure=azure)) == {"a": "changed"}
+    assert len(azure.paused) == 3 and azure.paused == sorted(azure.paused) and azure.paused[0] < azure.paused[-1]
+
+
+@pytest.mark.parametrize(("error", "changed"), [
+    (AzureError("switch", "/t/b", status=403, code="AuthorizationFailed", message="No."), False),
+    (AzureError("switch", "/t/b", message="The connection broke.", accepted=None), True),
+    (OperationFailed("switch", "/t/b", status="Failed", code="Broken", message="No.", accepted=True), True),
+])
+def test_one_failure_is_named_and_the_others_are_done(error: AzureError, changed: bool) -> None:
+    switch = Switch()
+    switch.trouble = raising(error, "apply", "b")
+    report = run([switch, Switch("next")], "abc")
+    assert states(report) == {"a": "changed", "b": "failed", "c": "changed"}
+    result = report.result()
+    failed = result["targets"][1]
+    assert result["failed"] and result["msg"].startswith("1 of 3 failed: b: ") and failed["error"]["message"] == error.message
+    assert failed["changed"] is changed and failed["after"]["next"] is False
+    assert "failed" not in report.result(max_failures=1)
+
+
+def test_after_a_failure_half_way_the_target_is_shown_as_it_is() -> None:
+    class Half(Switch):
+        def plan(self, target: Target, observed: bool) -> list[Action]:
+            return [*super().plan(target, observed), Action("polish", (("PUT", "x"),))]
+
+        async def apply(self, target: Target, action: Action, seconds: float) -> None:
+            if action.text == "polish":
+                raise AzureError("polish", target.id, status=409)
+            await super().apply(target, action, seconds)
+
+    outcome = run([Half()]).outcomes[0]
+    assert (outcome.state, outcome.changed, outcome.after) == ("failed", True, {"switch": True})
+
+
+def test_a_target_that_cannot_be_read_fails_alone_and_one_that_is_not_for_us_is_skipped() -> None:
+    switch = Switch()
+
+    def trouble(what: str, target: str) -> None:
+        if target == "a":
+            raise AzureError("read", "/t/a", status=404)
+        if target == "b":
+            raise Skip("b is no machine")
+    switch.trouble = trouble
+    report = run([switch], "abc")
+    assert states(report) == {"a": "failed", "b": "skipped", "c": "changed"}
+    assert report.result()["targets"][1]["reason"] == "b is no machine" and report.result(max_failures=1)["summary"]["skipped"] == 1
+
+
+def test_what_will_never_come_is_a_failure_at_once() -> None:
+    class Hopeless(Switch):
+        def failure(self, target: Target, observed: bool) -> str | None:
+            return "it burnt out"
+
+    azure = FakeAzure()
+    report = run([Hopeless(late=5)], azure=azure)
+    assert states(report) == {"a": "failed"} and report.outcomes[0].reason == "it burnt out" and azure.paused == []
+
+
+def test_what_does_not_come_in_time_is_timed_out() -> None:
+    report = run([Switch(late=10**9)], "a", timeout=0.05)
+    assert states(report) == {"a": "timed_out"} and report.outcomes[0].changed
+    assert "verify: turn switch on" in str(report.outcomes[0].reason)
+
+
+def test_an_action_that_times_out_has_begun() -> None:
+    switch = Switch()
+    switch.trouble = raising(TimedOut("switch", "/t/a", 1, None), "apply", "a")
+    outcome = run([switch]).outcomes[0]
+    assert outcome.state == "timed_out" and outcome.changed
+
+
+def test_errors_that_are_not_for_the_user_are_not_swallowed() -> None:
+    switch = Switch()
+    switch.trouble = raising(ZeroDivisionError(), "apply", "a")
+    with pytest.raises(ZeroDivisionError):
+        run([switch])
+
+
+def test_all_targets_are_worked_on_at_once() -> None:
+    class Together(Switch):
+        inside = 0
+
+        async def apply(self, target: Target, action: Action, seconds: float) -> None:
+            self.inside += 1
+            while self.inside < 50:
+                await asyncio.sleep(0)
+            await super().apply(target, action, seconds)
+
+    names = "".join(chr(200 + number) for number in range(50))
+    assert set(states(run([Together()], names)).values()) == {"changed"}
+
+
+def test_progress_tells_the_plan_and_each_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FILE, str(tmp_path / "lines"))
+    switch = Switch()
+    switch.trouble = raising(AzureDRError("No power."), "apply", "b")
+    run([switch], "ab")
+    lines = [json.loads(line)["text"] for line in (tmp_path / "lines").read_text().splitlines()]
+    assert lines == ["looking at 2 machines", "2 machines, 2 actions: turn switch on (2); at least 4 s by Azure's request limits alone",
+                     "b failed: No power.", "2 of 2 machines done; 1 failed"]
