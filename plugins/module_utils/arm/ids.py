@@ -105,7 +105,7 @@ def form(type: str) -> str:
     group = "/subscriptions/<subscription>/resourceGroups/<resource group>"
     if namespace.lower() == _RESOURCES.lower():
         return group if types[-1].lower() == "resourcegroups" else "/subscriptions/<subscription>"
-    return "/".join((group, "providers", namespace, *(f"{part}/<{part} name>" for part in types)))
+    return "/".join((group, "providers", namespace, *(f"{part}/<name>" for part in types)))
 
 
 def require(option: str, value: str, type: str) -> ResourceId:

@@ -47,16 +47,16 @@ class AsyncPollingMethod:
 
     It has the interface of azure-core's AsyncPollingMethod without being one, so that this file needs no Azure library. An operation that
     Azure accepted fails only by Azure's word: what disturbs the looking (a broken connection, a 429, a 5xx) is looked past; the caller
-    sets the time limit. ``last`` tells what was last seen, ``accepted`` whether Azure has answered.
+    sets the time limit. ``last`` tells what was last seen, ``operation_id`` the name of what Azure has accepted (the failover follows its
+    job by it).
 
     Raises OperationFailed for an operation that failed, AzureError (accepted) where Azure refuses to tell.
     """
 
     def __init__(self, asked: str, resource_id: str | None, pacer: Pacer) -> None:
         self.last: str | None = None
-        self.accepted = False
         self.operation_id: str | None = None
-        self.started: str | None = None
+        self._started = ""
         self._asked, self._resource_id, self._pacer = asked, resource_id, pacer
         self._grown = FIRST
         self._end: End | None = None
@@ -64,8 +64,7 @@ class AsyncPollingMethod:
     def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
         """Called by the poller with the trigger's answer, which is a success by its HTTP status."""
         self._client, self._request, self._answer = client, initial_response.http_request, initial_response.http_response
-        self.accepted = True
-        self.started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._operation = self._answer.headers.get("azure-asyncoperation")
         self._url = self._operation or self._answer.headers.get("location")
         self.last = f"HTTP {self._answer.status_code}"
@@ -134,7 +133,7 @@ class AsyncPollingMethod:
 
     def _finish(self, state: str, body: dict[str, Any], result: dict[str, Any] | None) -> None:
         warning = self._error(body, state, AzureError) if body.get("error") else None
-        self._end = End(state, warning, self.operation_id, self.started or "", result)
+        self._end = End(state, warning, self.operation_id, self._started, result)
 
     def _error(self, body: dict[str, Any], state: str, kind: type[AzureError]) -> AzureError:
         request_id = self._answer.headers.get("x-ms-request-id")

@@ -117,21 +117,12 @@ class Azure:
         self._settings, self.subscription_id = settings, settings.subscription_id
 
     async def _fetch(self, url: str) -> Any:
-        """A document that anyone may read."""
-        import aiohttp
+        """The cloud's metadata document, which anyone may read."""
+        from azure.core import AsyncPipelineClient
+        from azure.core.pipeline.policies import UserAgentPolicy
 
-        asked = "read the cloud's metadata document"
-        try:
-            async with self._session.get(url, headers={"Accept-Encoding": "identity"}) as answer:
-                text = await answer.text()
-                if answer.status != 200:
-                    raise AzureError(asked, url, status=answer.status, message=text[:200])
-                return json.loads(text)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-            raise AzureError(asked, url, code=type(exc).__name__, message=str(exc)) from exc
-
-    # -- clients
-    # -------------------------------------------------------------------------------------------------------------------------------------
+        client: Any = AsyncPipelineClient(url, policies=[UserAgentPolicy(USER_AGENT), _retry_policy()], transport=self._transport)
+        return await _answer_of(client, "read the cloud's metadata document", url, url)
 
     @property
     def site_recovery(self) -> Any:
@@ -191,9 +182,6 @@ class Azure:
             ],
         }
 
-    # -- reading
-    # -------------------------------------------------------------------------------------------------------------------------------------
-
     async def read(self, asked: str, resource_id: str | None, awaitable: Awaitable[Any]) -> dict[str, Any]:
         """Await a typed client's call and give the answer as it came over the wire, ``{}`` for an empty one. Raises AzureError."""
         with _told(asked, resource_id), _kept() as answers:
@@ -210,8 +198,10 @@ class Azure:
             raise
 
     async def collect(self, asked: str, resource_id: str | None, pager: Any) -> Items:
-        """All items of all pages of a typed client's list, as they came over the wire. Raises AzureError when any page fails: never a
-        short answer."""
+        """All items of all pages of a typed client's list, as they came over the wire.
+
+        Raises AzureError when any page fails: never a short answer.
+        """
         items: Items = []
         with _told(asked, resource_id), _kept() as answers:
             async for page in pager.by_page():
@@ -234,18 +224,7 @@ class Azure:
         return items
 
     async def _get(self, asked: str, resource_id: str, url: str) -> dict[str, Any]:
-        from azure.core.exceptions import HttpResponseError
-        from azure.core.rest import HttpRequest
-
-        with _told(asked, resource_id):
-            request = HttpRequest("GET", self._untyped.format_url(url), headers={"Accept": "application/json"})
-            answer = await self._untyped.send_request(request)
-            if answer.status_code != 200:
-                raise HttpResponseError(response=answer)
-            return _wire(answer)
-
-    # -- working
-    # -------------------------------------------------------------------------------------------------------------------------------------
+        return await _answer_of(self._untyped, asked, resource_id, self._untyped.format_url(url))
 
     async def run(self, asked: str, resource_id: str | None, begin: Callable[..., Awaitable[Any]], timeout: float) -> End:
         """Start a long-running operation and follow it to its end.
@@ -274,9 +253,11 @@ def _retry_policy() -> Any:
     from azure.core.pipeline.policies import AsyncRetryPolicy
 
     class RetryPolicy(AsyncRetryPolicy):
-        """The library's policy leaves out what Azure asks for by x-ms-retry-after-ms, and sends a POST or PATCH again after a 500 or 504,
-        when it may have
-        been taken on; a second one would then be refused, and what runs be called failed."""
+        """Sends again what Azure refused for now, and what does no harm twice.
+
+        The library's own policy leaves out what Azure asks for by x-ms-retry-after-ms, and sends a POST or PATCH again after a 500 or
+        504. By then it may have been taken on: a second one would be refused, and what runs be called failed.
+        """
 
         def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
             answer = response.http_response
@@ -323,15 +304,32 @@ def _told(asked: str, resource_id: str | None) -> Iterator[None]:
         raise from_exception(exc, asked, resource_id) from exc
 
 
-def _wire(answer: Any) -> dict[str, Any]:
+async def _answer_of(client: Any, asked: str, resource_id: str, url: str) -> Any:
+    """The JSON that a GET of the URL gives; raises AzureError for anything but 200."""
+    from azure.core.exceptions import HttpResponseError
+    from azure.core.rest import HttpRequest
+
+    with _told(asked, resource_id):
+        answer = await client.send_request(HttpRequest("GET", url, headers={"Accept": "application/json"}))
+        if answer.status_code != 200:
+            raise HttpResponseError(response=answer)
+        return _wire(answer)
+
+
+def _wire(answer: Any) -> Any:
+    """The answer's JSON; raises the library's DecodeError when it is none, such as a proxy's page."""
+    from azure.core.exceptions import DecodeError
+
     text = answer.text()
-    return json.loads(text) if text.strip() else {}
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError as exc:
+        raise DecodeError(f"The answer is no JSON: {text[:200]}", response=answer, error=exc) from exc
 
 
 def trust(environ: Mapping[str, str], verify: bool) -> ssl.SSLContext:
     """What every connection trusts, the sign-in's too: the system's authorities, and the file or directory in each of REQUESTS_CA_BUNDLE,
-    CURL_CA_BUNDLE
-    and SSL_CERT_FILE that is set; with ``verify`` off, anybody.
+    CURL_CA_BUNDLE and SSL_CERT_FILE that is set; with ``verify`` off, anybody.
 
     Raises InputError for a variable that names no certificates.
     """

@@ -30,12 +30,14 @@ VAULT = f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/vault1"
 
 @dataclass
 class Answer:
-    """``drop`` breaks the connection instead; ``{url}`` in a header or a body stands for the stand-in's address."""
+    """``drop`` breaks the connection instead; ``raw`` sends the body as it is; ``{url}`` in a header or a body stands for the stand-in's
+    address."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
+    raw: bool = False
 
 
 @dataclass
@@ -76,7 +78,8 @@ class StandIn:
             request.transport.abort()
             raise web.HTTPInternalServerError
         headers = {name: value.replace("{url}", self.url) for name, value in answer.headers.items()}
-        content = "" if answer.body is None else json.dumps(answer.body).replace("{url}", self.url)
+        body = answer.body if answer.raw else "" if answer.body is None else json.dumps(answer.body)
+        content = body.replace("{url}", self.url)
         return web.Response(status=answer.status, text=content, content_type="application/json", headers=headers)
 
     def _answer(self, request: web.Request, form: dict[str, str]) -> Answer:

@@ -8,6 +8,8 @@ import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import clouds
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, InputError
 
+from .conftest import Answer
+
 STACK = {
     "galleryEndpoint": "https://gallery.example",
     "authentication": {"loginEndpoint": "https://adfs.example/adfs/", "audiences": ["https://management.example/1234"]},
@@ -63,3 +65,11 @@ def test_a_name_that_is_none_is_told(environment):
 def test_a_document_that_tells_too_little_is_told(document):
     with pytest.raises(AzureError, match="loginEndpoint"):
         clouds.from_metadata(document, "https://a.example/metadata/endpoints")
+
+
+@pytest.mark.parametrize("answer", [Answer(404), Answer(200, "{half", raw=True)], ids=["404", "no JSON"])
+def test_a_document_that_cannot_be_read_is_told(place, talk, answer):
+    place.cloud.on("GET", "/other", answer)
+    with pytest.raises(AzureError) as caught:
+        talk(None, {"cloud_environment": f"{place.cloud.url}/other"})
+    assert caught.value.asked == "read the cloud's metadata document"

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import session
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.credentials import argument_spec, resolve
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, InputError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
@@ -205,7 +206,8 @@ def test_an_authority_in_any_of_the_usual_variables_is_trusted(place, name):
     assert sign_in(place, PRINCIPAL | {"secret": SECRET}, ("SSL_CERT_FILE", "AZURE_CLIENT_ID"), extra)[0] == SUBSCRIPTION
 
 
-def test_an_unknown_authority_is_not_trusted_unless_asked_to(place):
+def test_an_unknown_authority_is_not_trusted_unless_asked_to(place, monkeypatch):
+    monkeypatch.setitem(session._RETRIES, "retry_connect", 0)
     with pytest.raises(AzureError, match="certificate"):
         sign_in(place, PRINCIPAL | {"secret": SECRET}, ("SSL_CERT_FILE",))
     assert sign_in(place, PRINCIPAL | {"secret": SECRET, "cert_validation_mode": "ignore"}, ("SSL_CERT_FILE",))[0] == SUBSCRIPTION

@@ -67,7 +67,7 @@ def test_an_option_that_is_no_id_of_the_wanted_type_is_told_with_the_right_form(
     with pytest.raises(InputError) as caught:
         ids.require("vault", value, "Microsoft.RecoveryServices/vaults")
     assert (caught.value.option, caught.value.value) == ("vault", value)
-    form = "/subscriptions/<subscription>/resourceGroups/<resource group>/providers/Microsoft.RecoveryServices/vaults/<vaults name>"
+    form = "/subscriptions/<subscription>/resourceGroups/<resource group>/providers/Microsoft.RecoveryServices/vaults/<name>"
     assert form in str(caught.value)
 
 
