@@ -119,4 +119,6 @@ def require(option: str, value: str, type: str) -> ResourceId:
         raise InputError(option, value, f"an id of the form {form(type)}: {exc}") from exc
     if found.type.lower() != type.lower():
         raise InputError(option, value, f"an id of the form {form(type)}: this one is of the type {found.type}")
+    if "/resourceGroups/" in form(type) and not found.resource_group:
+        raise InputError(option, value, f"an id of the form {form(type)}: the resource group is missing")
     return found
