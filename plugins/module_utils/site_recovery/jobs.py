@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, OperationFailed
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import when
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
 
 Wire = dict[str, Any]
 
@@ -134,6 +136,21 @@ def select(jobs: Iterable[Job], states: Iterable[str], newer_than: timedelta | N
         return bool(kinds & wanted) and not old
 
     return sorted(filter(meant, jobs), key=lambda job: job.started or "9999", reverse=True)
+
+
+async def explained(azure: Any, vault: Vault, name: str, error: OperationFailed) -> OperationFailed:
+    """The failure of an operation in the words of its job, which alone tells causes and actions; `error` where that tells none."""
+    try:
+        job = parse(await vault.job(azure, name))
+    except AzureError:
+        return error
+    if not job.errors:
+        return error
+    told = job.errors[0]
+    return OperationFailed(
+        error.asked, error.resource_id, status=error.status, code=told.code or error.code, message=told.message or error.message,
+        possible_causes=told.possible_causes, recommended_action=told.recommended_action, request_id=error.request_id,
+        details=error.details, accepted=True)
 
 
 def _walk(tasks: Iterable[Task]) -> Iterator[Task]:

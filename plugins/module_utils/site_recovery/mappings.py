@@ -17,7 +17,8 @@ from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError, OperationFailed
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import jobs
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import vault as vaults
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import health_error
 
@@ -228,10 +229,18 @@ class AutoUpdate(fleet.Step[Mapping]):
         return [fleet.Action(text, (("PATCH", target.id),))]
 
     async def apply(self, target: fleet.Target, action: fleet.Action, seconds: float) -> None:
-        async def begin(**options: Any) -> Any:
-            return await self._operations.begin_update(**self._of(target), update_input=self._wanted.body(), **options)
+        job = ""
 
-        end = await self._azure.run(action.text, target.id, begin, seconds)
+        async def begin(polling: Any) -> Any:
+            nonlocal job
+            poller = await self._operations.begin_update(**self._of(target), update_input=self._wanted.body(), polling=polling)
+            job = polling.operation_id  # the operation and its job have the same name (recorded traffic)
+            return poller
+
+        try:
+            end = await self._azure.run(action.text, target.id, begin, seconds)
+        except OperationFailed as error:
+            raise await jobs.explained(self._azure, self._vault, job, error) from error
         if end.warning:
             self.warnings.append(f"{target.name}: {action.text} ended {end.status}, with: {end.warning}")
 
