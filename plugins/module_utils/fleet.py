@@ -133,7 +133,7 @@ class Report:
         return sum(outcome.state in states for outcome in self.outcomes)
 
     def result(self, max_failures: int = 0) -> View:
-        """A module's result: changed, failed, msg, targets, summary and diff. failed when more than max_failures targets did not succeed."""
+        """A module's result: changed, failed, msg, targets, summary, diff. failed when more than max_failures targets did not succeed."""
         counts = Counter(outcome.state for outcome in self.outcomes)
         bad = [outcome for outcome in self.outcomes if outcome.state in ("failed", "timed_out")]
         found: View = {

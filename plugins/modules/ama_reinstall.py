@@ -10,48 +10,55 @@ module: ama_reinstall
 short_description: Bring the Azure Monitor Agent, its data collection rules and other extensions back to virtual machines
 version_added: 1.0.0
 description:
-  - A virtual machine that Azure Site Recovery has failed over is a new resource. It comes up without extensions, and nothing is associated with
-    it, so it collects nothing and raises no alert. This module gives it back the Azure Monitor Agent, the associations with data
-    collection rules and with the data collection endpoint of its region, and any other extension.
-  - It works on all machines at once, each in its own order - it waits until the VM agent is ready, brings the extensions to their state one
-    after the other, then associates the rules and the endpoint, and reads each of them back.
-  - The agent is known by its publisher and type, whatever the extension is called, and its name is kept. One that is missing is installed.
-    One that failed, or that does not respond, is removed and installed. One that is healthy is left alone, and updated only where it differs from
-    what is asked. One that somebody is installing is waited for, and judged then.
-  - Windows machines get C(AzureMonitorWindowsAgent), Linux machines C(AzureMonitorLinuxAgent). The one for the other operating system is removed
-    where it is found, since it can never run.
+  - A virtual machine that Azure Site Recovery has failed over is a new resource. It comes up without extensions, and
+    nothing is associated with it, so it collects nothing and raises no alert. This module gives it back the Azure
+    Monitor Agent, the associations with data collection rules and with the data collection endpoint of its region, and
+    any other extension.
+  - It works on all machines at once, each in its own order - it waits until the VM agent is ready, brings the
+    extensions to their state one after the other, then associates the rules and the endpoint, and reads each of them
+    back.
+  - The agent is known by its publisher and type, whatever the extension is called, and its name is kept. One that is
+    missing is installed. One that failed, or that does not respond, is removed and installed. One that is healthy is
+    left alone, and updated only where it differs from what is asked. One that somebody is installing is waited for, and
+    judged then.
+  - Windows machines get C(AzureMonitorWindowsAgent), Linux machines C(AzureMonitorLinuxAgent). The one for the other
+    operating system is removed where it is found, since it can never run.
   - The older Log Analytics agents (C(MicrosoftMonitoringAgent), C(OmsAgentForLinux)) are reported and left alone.
-  - What fails on one machine is told with the machine's name and Azure's words, and does not keep the other machines from being done.
+  - What fails on one machine is told with the machine's name and Azure's words, and does not keep the other machines
+    from being done.
 options:
   state:
     description:
       - V(present) brings the agent, the associations and the extensions back.
-      - V(absent) removes the agent, all O(extensions), and the associations with the given rules and endpoints, by whatever name.
+      - V(absent) removes the agent, all O(extensions), and the associations with the given rules and endpoints, by
+        whatever name.
     type: str
     choices: [present, absent]
     default: present
   machine_ids:
     description:
       - The resource ids of the virtual machines to work on, of any subscription that the sign-in may write to.
-      - Choose machines with this option, with O(resource_group), or with O(recovery_plan). When none of them is given, the machines are those
-        that the only recovery plan of the only vault has failed over.
+      - Choose machines with this option, with O(resource_group), or with O(recovery_plan). When none of them is given,
+        the machines are those that the only recovery plan of the only vault has failed over.
     type: list
     elements: str
   resource_group:
     description:
       - Work on the virtual machines of this resource group that have the O(tags).
-      - Together with O(vault_name) it is the resource group of the vault instead, and machines are chosen by recovery plan.
+      - Together with O(vault_name) it is the resource group of the vault instead, and machines are chosen by recovery
+        plan.
     type: str
   tags:
     description:
-      - Only the machines of the O(resource_group) that have all of these tags, as in the modules of C(azure.azcollection) that end in C(_info).
+      - Only the machines of the O(resource_group) that have all of these tags, as in the modules of
+        C(azure.azcollection) that end in C(_info).
       - Each is V(name), for a tag with any value, or V(name:value).
     type: list
     elements: str
   recovery_plan:
     description:
-      - The name or resource id of a recovery plan. Work on the machines that it has failed over, and that its test failover has made until
-        that is cleaned up.
+      - The name or resource id of a recovery plan. Work on the machines that it has failed over, and that its test
+        failover has made until that is cleaned up.
       - Needs to be given only when the vault has more than one.
     type: str
   name:
@@ -62,8 +69,8 @@ options:
   type_handler_version:
     description:
       - The version of the agent, as V(major.minor).
-      - When it is not given, an agent that is there keeps the version that it was asked for in, and a new one gets C(1.0), which
-        O(auto_upgrade_minor_version) turns into the newest.
+      - When it is not given, an agent that is there keeps the version that it was asked for in, and a new one gets
+        C(1.0), which O(auto_upgrade_minor_version) turns into the newest.
     type: str
   auto_upgrade_minor_version:
     description: Whether the newest minor version is taken whenever the agent is installed or updated.
@@ -72,25 +79,29 @@ options:
   enable_automatic_upgrade:
     description:
       - Whether Azure keeps the agent up to date by itself.
-      - It is always sent, so that the outcome does not depend on Azure's default, which changed from V(false) to V(true) with Compute API 2025-04-01.
+      - It is always sent, so that the outcome does not depend on Azure's default, which changed from V(false) to
+        V(true) with Compute API 2025-04-01.
     type: bool
     default: true
   settings:
     description:
       - The public settings of the agent, all of them.
-      - When they are not given, the settings of the agent that is there, also of one that is removed and installed again, are kept.
+      - When they are not given, the settings of the agent that is there, also of one that is removed and installed
+        again, are kept.
     type: dict
   protected_settings:
     description:
-      - The protected settings of the agent, such as the credentials of a proxy. They appear in no result, log, difference or backup.
-      - Azure never gives them back, so they cannot be compared, and a difference in them alone changes nothing. They are sent whenever the agent is
-        installed or updated; O(reinstall=always) sends them for certain.
+      - The protected settings of the agent, such as the credentials of a proxy. They appear in no result, log,
+        difference or backup.
+      - Azure never gives them back, so they cannot be compared, and a difference in them alone changes nothing. They
+        are sent whenever the agent is installed or updated; O(reinstall=always) sends them for certain.
     type: dict
   user_assigned_identity_id:
     description:
       - The resource id of the user-assigned managed identity that the agent signs in with. It is put into its settings.
       - A machine to which it is not assigned is not touched and reported as failed.
-      - When it is not given, the agent takes the identity of the machine. The agent needs one; machines that have none are named in a warning.
+      - When it is not given, the agent takes the identity of the machine. The agent needs one; machines that have none
+        are named in a warning.
     type: str
   reinstall:
     description:
@@ -101,7 +112,8 @@ options:
     default: when_unhealthy
   extensions:
     description:
-      - Other extensions to bring back, such as the Dependency agent, an antimalware agent or a custom script. They are treated as the agent is.
+      - Other extensions to bring back, such as the Dependency agent, an antimalware agent or a custom script. They are
+        treated as the agent is.
     type: list
     elements: dict
     default: []
@@ -111,7 +123,9 @@ options:
         type: str
         required: true
       type:
-        description: The type of the extension. With the publisher it says which extension is meant, whatever it is called on a machine.
+        description:
+          - The type of the extension. With the publisher it says which extension is meant, whatever it is called on a
+            machine.
         type: str
         required: true
       name:
@@ -133,7 +147,9 @@ options:
         choices: [present, absent]
         default: present
       auto_upgrade_minor_version:
-        description: As for the agent. When it is not given, an extension that is there keeps what it has, and a new one gets V(true).
+        description:
+          - As for the agent. When it is not given, an extension that is there keeps what it has, and a new one gets
+            V(true).
         type: bool
       enable_automatic_upgrade:
         description:
@@ -153,7 +169,8 @@ options:
         default: when_unhealthy
   data_collection_rules:
     description:
-      - The data collection rules to associate the machines with. All of them have to exist, otherwise nothing is changed anywhere.
+      - The data collection rules to associate the machines with. All of them have to exist, otherwise nothing is
+        changed anywhere.
       - A machine that is associated with a rule already is left as it is, whatever the association is called.
     type: list
     elements: dict
@@ -166,23 +183,26 @@ options:
       os_type:
         description:
           - The operating system of the machines that it is for.
-          - When it is not given, a rule of kind Windows or Linux is for machines of that system, and one without a kind for all.
+          - When it is not given, a rule of kind Windows or Linux is for machines of that system, and one without a kind
+            for all.
         type: str
         choices: [windows, linux, any]
       association_name:
-        description: The name of this rule's associations, with the placeholders of O(association_name), which is the default.
+        description:
+          - The name of this rule's associations, with the placeholders of O(association_name), which is the default.
         type: str
   association_name:
     description:
-      - The name of new associations with rules. C({rule}), C({rule_resource_group}), C({machine}) and C({os_type}) stand for the rule's name and
-        resource group, and the machine's name and operating system.
+      - The name of new associations with rules. C({rule}), C({rule_resource_group}), C({machine}) and C({os_type})
+        stand for the rule's name and resource group, and the machine's name and operating system.
       - An association of this name with another rule is pointed at the new one; its description is kept.
     type: str
     default: dcra-{rule}
   data_collection_endpoint_ids:
     description:
-      - The resource ids of data collection endpoints, at most one a region. Each machine is associated with the one of its own region, since an
-        agent can take its configuration only from there. So the same list serves both sides of a failover.
+      - The resource ids of data collection endpoints, at most one a region. Each machine is associated with the one of
+        its own region, since an agent can take its configuration only from there. So the same list serves both sides of
+        a failover.
       - A machine in a region for which there is none is not touched and reported as failed.
       - Endpoints are needed only with private links, and for some kinds of data.
     type: list
@@ -190,18 +210,20 @@ options:
     default: []
   backup_dir:
     description:
-      - Before an extension is removed, its resource is written here, as Azure gives it and without protected settings, so that it can be put
-        back by hand. The files are readable only by the user that runs the module.
+      - Before an extension is removed, its resource is written here, as Azure gives it and without protected settings,
+        so that it can be put back by hand. The files are readable only by the user that runs the module.
       - An extension that could not be written here is not removed.
     type: path
     default: ~/.local/state/cloudops.azure_dr/extensions
   agent_timeout:
-    description: How many minutes the VM agent of a machine may take to become ready. After a failover it usually takes a few.
+    description:
+      - How many minutes the VM agent of a machine may take to become ready. After a failover it usually takes a few.
     type: int
     default: 20
   timeout:
     description:
-      - How many minutes the whole run may take. A machine that is not done by then is reported as timed out; what Azure has begun goes on there.
+      - How many minutes the whole run may take. A machine that is not done by then is reported as timed out; what Azure
+        has begun goes on there.
     type: int
     default: 120
   max_failures:
@@ -211,14 +233,15 @@ options:
 attributes:
   idempotent:
     support: partial
-    description: When run again with the same options, changes nothing; with O(reinstall=always) it reinstalls in every run.
+    description:
+      - When run again with the same options, changes nothing; with O(reinstall=always) it reinstalls in every run.
 notes:
   - A machine that is not running is reported as failed, since its extensions can be neither judged nor changed.
   - Another writer on the same machine, such as Azure Policy, is waited out. The wait counts towards O(timeout).
-  - Azure lets one extension be written at a time on a machine, and a subscription change 10 resources a second after a start of 200. The result's
-    RV(summary.minimum_duration) tells what that means for the machines chosen.
-  - The sign-in needs the roles Virtual Machine Contributor on the machines and Monitoring Contributor on machines, rules and endpoints; in addition
-    Site Recovery Reader on the vault for O(recovery_plan).
+  - Azure lets one extension be written at a time on a machine, and a subscription change 10 resources a second after a
+    start of 200. The result's RV(summary.minimum_duration) tells what that means for the machines chosen.
+  - The sign-in needs the roles Virtual Machine Contributor on the machines and Monitoring Contributor on machines,
+    rules and endpoints; in addition Site Recovery Reader on the vault for O(recovery_plan).
 seealso:
   - module: cloudops.azure_dr.asr_failover
   - name: Azure Monitor Agent requirements
@@ -257,12 +280,14 @@ EXAMPLES = r"""
     tags:
       - application:shop
       - tier:web
-    user_assigned_identity_id: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-shop-monitoring
+    user_assigned_identity_id: "{{ monitoring }}/Microsoft.ManagedIdentity/userAssignedIdentities/id-shop-monitoring"
+  vars:
+    monitoring: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers
 
 - name: Bring back the Dependency agent and run a script as well
   cloudops.azure_dr.ama_reinstall:
     machine_ids:
-      - /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-neu/providers/Microsoft.Compute/virtualMachines/shop-web-01
+      - "{{ compute }}/virtualMachines/shop-web-01"
     extensions:
       - publisher: Microsoft.Azure.Monitoring.DependencyAgent
         type: DependencyAgentLinux
@@ -278,6 +303,8 @@ EXAMPLES = r"""
         os_type: linux
         protected_settings:
           commandToExecute: "/opt/shop/bin/configure --key {{ lookup('ansible.builtin.env', 'SHOP_KEY') }}"
+  vars:
+    compute: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-neu/providers/Microsoft.Compute
 
 - name: Install the agent anew even where it is healthy, and keep what was removed beside the evidence
   cloudops.azure_dr.ama_reinstall:
@@ -290,7 +317,9 @@ EXAMPLES = r"""
     state: absent
     resource_group: rg-shop-weu
     data_collection_rules:
-      - id: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.Insights/dataCollectionRules/dcr-shop-windows
+      - id: "{{ insights }}/dataCollectionRules/dcr-shop-windows"
+  vars:
+    insights: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.Insights
 """
 
 RETURN = r"""
@@ -304,7 +333,8 @@ targets:
       description: The machine's resource id.
       type: str
       returned: always
-      sample: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-weu/providers/Microsoft.Compute/virtualMachines/shop-web-01
+      sample: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-weu/providers/Microsoft.Compute/\
+        virtualMachines/shop-web-01"
     name:
       description: The machine's name.
       type: str
@@ -384,7 +414,8 @@ targets:
           returned: when the machine could be read
           sample:
             - name: dcra-dcr-shop-linux
-              data_collection_rule_id: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.Insights/dataCollectionRules/dcr-shop-linux
+              data_collection_rule_id: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/\
+                providers/Microsoft.Insights/dataCollectionRules/dcr-shop-linux"
               data_collection_endpoint_id: null
     after:
       description: The machine as it was read back, or as it would be in check mode.
@@ -402,7 +433,9 @@ targets:
       returned: always
       sample: "2026-11-02T05:16:02Z"
     error:
-      description: Azure's error - what was asked, of which resource, HTTP status, code, message, possible causes, recommended action and request id.
+      description:
+        - Azure's error - what was asked, of which resource, HTTP status, code, message, possible causes, recommended action and
+          request id.
       type: dict
       returned: when it failed
 summary:
@@ -456,7 +489,8 @@ backups:
       description: The extension's resource id.
       type: str
       returned: always
-      sample: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-weu/providers/Microsoft.Compute/virtualMachines/shop-jump-01/extensions/AMA
+      sample: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-weu/providers/Microsoft.Compute/\
+        virtualMachines/shop-jump-01/extensions/AMA"
     file:
       description: The file, on the host that ran the module.
       type: str
@@ -556,7 +590,8 @@ async def choose(azure: session.Azure, params: dict[str, Any]) -> list[fleet.Tar
         chosen = await vault.find(azure, params)
         plan = await recovery_plans.plan(azure, chosen, params["recovery_plan"])
         failed_over = await recovery_plans.failed_over_machines(azure, chosen, plan)
-        found, place = machines.of_ids(machine.id for machine in failed_over), f"recovery plan {plan.name}, which stands failed over nowhere"
+        found = machines.of_ids(machine.id for machine in failed_over)
+        place = f"recovery plan {plan.name}: none of its machines is failed over"
     if not found:
         raise AzureDRError(f"There is no virtual machine to work on in {place}.")
     return found
@@ -593,8 +628,8 @@ def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
     """Name the machines that monitoring has a problem with that is not for this module to solve."""
     lonely = [machine.name for machine in found if not machine.has_identity]
     if lonely:
-        module.warn("These machines have no managed identity, and without one the agent sends nothing (a failover does not take a machine's "
-                    f"identity along): {', '.join(sorted(lonely))}.")
+        module.warn("These machines have no managed identity, and without one the agent sends nothing (a failover does not take a "
+                    f"machine's identity along): {', '.join(sorted(lonely))}.")
     legacy = [machine.name for machine in found if extensions.legacy_agents(machine)]
     if legacy:
         module.warn(f"These machines have a Log Analytics agent, which was retired: {', '.join(sorted(legacy))}.")

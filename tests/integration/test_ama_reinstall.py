@@ -40,14 +40,18 @@ def extension(machine_id: str, name: str, kind: str, publisher: str = "Microsoft
 
 def unresponsive(name: str, agent: str) -> Body:
     """An instance view in which the VM agent is ready and the extension's handler is not."""
-    status = {"code": "ProvisioningState/Unresponsive", "level": "Warning", "displayStatus": "Not Ready", "message": "No status since Monday."}
+    status = {"code": "ProvisioningState/Unresponsive", "level": "Warning", "displayStatus": "Not Ready",
+              "message": "No status since Monday."}
     return {"vmAgent": {"vmAgentVersion": "2.7", "statuses": [READY], "extensionHandlers": [
         {"type": f"Microsoft.Azure.Monitor.{agent}", "typeHandlerVersion": "1.9.0.0", "status": status}]},
         "statuses": [{"code": "PowerState/running", "level": "Info", "displayStatus": "VM running"}]}
 
 
 def resources(*more: Body) -> list[Body]:
-    """Two machines in West Europe, `web` (Linux) and `sql` (Windows), rules for both, an endpoint; and `more`, which replaces what has its id."""
+    """Two machines in West Europe, `web` (Linux) and `sql` (Windows), rules for both, an endpoint; and `more`.
+
+    A resource in `more` takes the place of one with the same id.
+    """
     found = [*estates.groups(), machine("web"), machine("sql", "Windows"),
              estates.resource(WINDOWS_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Windows"),
              estates.resource(LINUX_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Linux"),
@@ -69,7 +73,8 @@ def start(cloud: Any, machine_id: str) -> None:
     async def work() -> None:
         async with Azure({}, cloud.environment) as azure:
             group, name = machine_id.split("/")[4], machine_id.split("/")[-1]
-            await azure.run("start", machine_id, lambda polling: azure.compute().virtual_machines.begin_start(group, name, polling=polling), 60)
+            machines = azure.compute().virtual_machines
+            await azure.run("start", machine_id, lambda polling: machines.begin_start(group, name, polling=polling), 60)
     asyncio.run(work())
 
 
@@ -210,7 +215,8 @@ def test_other_extensions_come_back_and_protected_settings_are_seen_nowhere(clou
 
 def test_state_absent_takes_off_the_agent_the_extensions_and_the_given_associations(cloud: Start) -> None:
     dependency = {"publisher": "Microsoft.Azure.Monitoring.DependencyAgent", "type": "DependencyAgentLinux", "type_handler_version": "9.10"}
-    other = estates.resource(f"{WEB}/providers/Microsoft.Insights/dataCollectionRuleAssociations/other", {"dataCollectionRuleId": WINDOWS_RULE})
+    other = estates.resource(f"{WEB}/providers/Microsoft.Insights/dataCollectionRuleAssociations/other",
+                             {"dataCollectionRuleId": WINDOWS_RULE})
     running = cloud(resources(other))
     args = {"machine_ids": [WEB], "extensions": [dependency], **MONITORING, "data_collection_rules": [{"id": LINUX_RULE}]}
     assert len(targets(running.run_module("ama_reinstall", args))["web"]["after"]["extensions"]) == 1
@@ -231,8 +237,8 @@ def test_check_mode_only_reads_and_foresees_what_a_run_does(cloud: Start) -> Non
         real = targets(done)[name]
         assert target["actions"] == real["actions"] and target["after"]["associations"] == real["after"]["associations"]
         assert target["after"]["agent"] | {"installed_version": None} == real["after"]["agent"] | {"installed_version": None}
-    [before, after] = [(one["before"]["agent"], one["after"]["agent"]) for one in foreseen["diff"] if one["after_header"] == "sql"][0]
-    assert before["provisioning_state"] == "Failed" and after["provisioning_state"] == "Succeeded"
+    [shown] = [one for one in foreseen["diff"] if one["after_header"] == "sql"]
+    assert [shown[when]["agent"]["provisioning_state"] for when in ("before", "after")] == ["Failed", "Succeeded"]
 
 
 @pytest.mark.parametrize(("args", "words"), [

@@ -103,12 +103,8 @@ def _first_set(*values: Any) -> Any:
 
 def agents(state: str, **asked: Any) -> list[Wanted]:
     """The Azure Monitor Agent in `state` as `asked`: on each machine the one for its operating system, and never the other one."""
-    wanted = []
-    for os_type, type_name in AGENTS.items():
-        other = next(name for name in AGENTS if name != os_type)
-        wanted.append(Wanted(AGENT_PUBLISHER, type_name, state=state, os_type=os_type, **asked))
-        wanted.append(Wanted(AGENT_PUBLISHER, type_name, state="absent", os_type=other))
-    return wanted
+    wrong = [Wanted(AGENT_PUBLISHER, AGENTS[other], state="absent", os_type=own) for own in AGENTS for other in AGENTS if other != own]
+    return wrong + [Wanted(AGENT_PUBLISHER, name, state=state, os_type=own, **asked) for own, name in AGENTS.items()]
 
 
 def legacy_agents(machine: Machine) -> list[str]:
@@ -282,8 +278,8 @@ class Extensions(Step[Seen]):
 
 def _check_identity(wanted: Wanted, machine: Machine) -> None:
     if wanted.state == "present" and wanted.identity and not any(ids.same(wanted.identity, own) for own in machine.identities):
-        raise AzureDRError(f"The user-assigned identity {wanted.identity} is not assigned to {machine.name}, so the agent could not sign in "
-                           "with it. Assign it to the machine first, or name one that it has.")
+        raise AzureDRError(f"The user-assigned identity {wanted.identity} is not assigned to {machine.name}, so the agent could not sign "
+                           "in with it. Assign it to the machine first, or name one that it has.")
 
 
 def _requests(machine: Machine, change: Change) -> tuple[tuple[str, str], ...]:

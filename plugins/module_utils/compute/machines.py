@@ -224,8 +224,8 @@ class ReadyForExtensions(Step[Machine]):
         if chosen is None:
             return []
         if not observed.comes_up:
-            raise AzureDRError(f"The virtual machine is not running (power state {observed.power}), so its extensions can be neither judged "
-                               "nor changed. Start it and run this again, or leave it out.")
+            raise AzureDRError(f"The virtual machine is not running (power state {observed.power}), so its extensions can be neither "
+                               "judged nor changed. Start it and run this again, or leave it out.")
         waits = [] if observed.ready else [Action("wait for the VM agent")]
         return waits + [Action(f"wait for extension {extension.name} ({extension.provisioning_state})", data=extension.name)
                         for extension in chosen if extension.busy]

@@ -70,7 +70,7 @@ class Seen:
 
 def rules(given: Sequence[dict[str, Any]], pattern: str) -> list[Rule]:
     """The rules in the option data_collection_rules. Raises InputError for a wrong id, a wrong pattern, a rule that is given twice."""
-    found = []
+    found: list[Rule] = []
     for one in given:
         rule_id = ids.require("data_collection_rules.id", one["id"], RULE).id
         option, text = ("data_collection_rules.association_name", one["association_name"]) if one.get("association_name") else \
@@ -171,8 +171,9 @@ class Associations(Step[Seen]):
         near = [endpoint for endpoint in self._endpoints if endpoint.region == observed.place.region]
         if not near:
             regions = ", ".join(sorted({endpoint.region for endpoint in self._endpoints}))
-            raise AzureDRError(f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a machine "
-                               "can take its configuration only from an endpoint of its own region. Add one to data_collection_endpoint_ids.")
+            raise AzureDRError(f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a "
+                               "machine can take its configuration only from an endpoint of its own region. Add one to "
+                               "data_collection_endpoint_ids.")
         there = [one for one in observed.associations if one.endpoint_id]
         if any(ids.same(one.endpoint_id, endpoint.id) for one in there for endpoint in near):
             return []

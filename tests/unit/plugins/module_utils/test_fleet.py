@@ -76,7 +76,8 @@ class Switch(Step[bool]):
         self.trouble(what, target.name)
 
 
-def run(steps: Sequence[Step[Any]], names: str = "a", *, check: bool = False, timeout: float = 60, azure: FakeAzure | None = None) -> Report:
+def run(steps: Sequence[Step[Any]], names: str = "a", *, check: bool = False, timeout: float = 60,
+        azure: FakeAzure | None = None) -> Report:
     targets = [Target(f"/t/{name}", name) for name in names]
     return asyncio.run(fleet.run(azure or FakeAzure(), targets, steps, check=check, timeout=timeout, noun="machines"))
 

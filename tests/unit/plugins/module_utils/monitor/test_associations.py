@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""associations: which rules and endpoint a machine is to be associated with, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Target
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor.associations import Associations, Endpoint, Place, Rule, Seen, parse
+
+GROUP = "/subscriptions/s/resourceGroups/g/providers"
+WEB = Target(f"{GROUP}/Microsoft.Compute/virtualMachines/web", "web")
+RULE, OTHER = f"{GROUP}/Microsoft.Insights/dataCollectionRules/rule", f"{GROUP}/Microsoft.Insights/dataCollectionRules/other"
+NEAR, FAR = f"{GROUP}/Microsoft.Insights/dataCollectionEndpoints/near", f"{GROUP}/Microsoft.Insights/dataCollectionEndpoints/far"
+LINUX = Place("westeurope", "linux")
+ENDPOINTS = [Endpoint(FAR, "northeurope"), Endpoint(NEAR, "westeurope")]
+
+
+def association(name: str, rule: str | None = None, endpoint: str | None = None, description: str | None = None) -> Any:
+    links = {"dataCollectionRuleId": rule, "dataCollectionEndpointId": endpoint, "description": description}
+    return parse({"id": f"{WEB.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}", "name": name,
+                  "properties": {name: value for name, value in links.items() if value}})
+
+
+def step(rules: list[Rule], endpoints: list[Endpoint] | None = None, state: str = "present") -> Associations:
+    return Associations(None, state, rules, endpoints or [], lambda target: LINUX)
+
+
+def sent(plan: list[Any]) -> list[tuple[str, str, Any]]:
+    return [(action.requests[0][0], action.data[0], (action.data[1] or {}).get("properties")) for action in plan]
+
+
+def test_missing_associations_are_put_under_the_names_of_the_pattern() -> None:
+    rules = [Rule(RULE), Rule(OTHER, "linux", "{machine}.{rule_resource_group}.{os_type}")]
+    assert sent(step(rules, ENDPOINTS).plan(WEB, Seen((), LINUX))) == [
+        ("PUT", "dcra-rule", {"dataCollectionRuleId": RULE}), ("PUT", "web.g.linux", {"dataCollectionRuleId": OTHER}),
+        ("PUT", "configurationAccessEndpoint", {"dataCollectionEndpointId": NEAR})]
+
+
+def test_rules_for_the_other_system_are_left_out() -> None:
+    assert step([Rule(RULE, "windows")]).plan(WEB, Seen((), LINUX)) == []
+
+
+def test_one_that_is_there_counts_whatever_its_name_and_letter_case() -> None:
+    seen = Seen((association("mine", RULE.lower()), association("configurationAccessEndpoint", endpoint=NEAR.upper())), LINUX)
+    assert step([Rule(RULE)], ENDPOINTS).plan(WEB, seen) == []
+
+
+def test_an_endpoint_of_the_old_region_is_replaced_and_a_description_kept() -> None:
+    seen = Seen((association("ConfigurationAccessEndpoint", endpoint=FAR, description="By hand."),), LINUX)
+    [action] = step([], ENDPOINTS).plan(WEB, seen)
+    assert action.text == "associate near in the place of far"
+    assert sent([action]) == [("PUT", "ConfigurationAccessEndpoint", {"dataCollectionEndpointId": NEAR, "description": "By hand."})]
+
+
+def test_a_region_without_an_endpoint_is_told() -> None:
+    with pytest.raises(AzureDRError, match=r"westeurope.*northeurope"):
+        step([], ENDPOINTS[:1]).plan(WEB, Seen((), LINUX))
+
+
+def test_two_rules_of_one_name_need_names_of_their_own() -> None:
+    twin = RULE.replace("/g/", "/h/")
+    with pytest.raises(AzureDRError, match="association_name"):
+        step([Rule(RULE), Rule(twin)]).plan(WEB, Seen((), LINUX))
+    assert len(step([Rule(RULE), Rule(twin, pattern="{rule_resource_group}-{rule}")]).plan(WEB, Seen((), LINUX))) == 2
+
+
+def test_absent_takes_away_the_given_ones_only() -> None:
+    endpoint = association("configurationAccessEndpoint", endpoint=FAR)
+    seen = Seen((association("mine", RULE), association("theirs", OTHER), endpoint), LINUX)
+    absent = step([Rule(RULE)], ENDPOINTS, "absent")
+    assert sent(absent.plan(WEB, seen)) == [("DELETE", "mine", None), ("DELETE", "configurationAccessEndpoint", None)]
+    assert [one["name"] for one in absent.wanted(WEB, seen)["associations"]] == ["theirs"]
+    assert absent.plan(WEB, Seen((association("theirs", OTHER),), LINUX)) == []
+
+
+def test_what_will_be_is_what_is_with_the_missing() -> None:
+    seen = Seen((association("theirs", OTHER),), LINUX)
+    assert step([Rule(RULE)]).wanted(WEB, seen) == {"associations": [
+        {"name": "dcra-rule", "data_collection_rule_id": RULE, "data_collection_endpoint_id": None},
+        {"name": "theirs", "data_collection_rule_id": OTHER, "data_collection_endpoint_id": None}]}
+
+
+@pytest.mark.parametrize(("given", "pattern", "names"), [
+    ([{"id": NEAR}], "{rule}", "data_collection_rules.id"),
+    ([{"id": RULE}, {"id": RULE.upper()}], "{rule}", "twice"),
+    ([{"id": RULE}], "{vm}", "association_name"),
+    ([{"id": RULE}], "{rule", "association_name"),
+    ([{"id": RULE}], "{rule.id}", "association_name"),
+    ([{"id": RULE}], "{}", "association_name"),
+    ([{"id": RULE}], "", "association_name"),
+    ([{"id": RULE}], "configurationaccessendpoint", "association_name"),
+    ([{"id": RULE, "association_name": "a/b"}], "{rule}", "data_collection_rules.association_name"),
+])
+def test_wrong_rules_are_refused(given: list[dict[str, Any]], pattern: str, names: str) -> None:
+    with pytest.raises(InputError, match=names):
+        associations.rules(given, pattern)
+
+
+class FakeAzure:
+    """Rules and endpoints by id."""
+
+    def __init__(self, **found: Any) -> None:
+        self.found, self.reads = found, 0
+
+    def monitor(self, subscription: str) -> FakeAzure:
+        return self
+
+    @property
+    def data_collection_rules(self) -> FakeAzure:
+        return self
+
+    data_collection_endpoints = data_collection_rules
+
+    def get(self, group: str, name: str) -> str:
+        return name
+
+    async def read(self, asked: str, resource_id: str, name: str) -> Any:
+        self.reads += 1
+        if isinstance(self.found.get(name), int) or name not in self.found:
+            raise AzureError(asked, resource_id, status=self.found.get(name, 404))
+        return self.found[name]
+
+
+def test_kind_and_region_are_read_once_for_each() -> None:
+    azure = FakeAzure(rule={"kind": "Windows"}, other={}, near={"location": "West Europe"})
+    rules, endpoints = asyncio.run(associations.existing(azure, [Rule(RULE), Rule(OTHER)], [Endpoint(NEAR)]))
+    assert [rule.os_type for rule in rules] == ["windows", "any"] and endpoints == [Endpoint(NEAR, "westeurope")] and azure.reads == 3
+    [rule], none = asyncio.run(associations.existing(azure, [Rule(RULE, "linux")], []))
+    assert rule.os_type == "linux" and none == []
+
+
+def test_a_rule_that_is_not_there_is_named_and_one_that_cannot_be_read_is_no_absent_one() -> None:
+    with pytest.raises(AzureDRError, match=f"There is no data collection rule {RULE}"):
+        asyncio.run(associations.existing(FakeAzure(), [Rule(RULE)], []))
+    with pytest.raises(AzureError, match="403"):
+        asyncio.run(associations.existing(FakeAzure(rule=403), [Rule(RULE)], []))
