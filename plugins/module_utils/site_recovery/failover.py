@@ -268,14 +268,13 @@ def refusal(verb: Verb, text: str, standing: Standing) -> str:
 
 def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
     """What to do about items for which an action is not offered."""
-    stands = [item.friendly_name for item in open_items if test_stands(item)]
     recovered = [item for item in open_items if failed_over(item)]
-    if stands and verb.operation != "TestFailoverCleanup":
-        return f"A test failover stands ({', '.join(stands)}): run the action test_cleanup first."
-    if any(commit_pending(item) for item in recovered):
+    if any(map(test_stands, open_items)) and verb.operation != "TestFailoverCleanup":
+        return "A test failover stands: run the action test_cleanup first."
+    if any(map(commit_pending, recovered)):
         return "It is failed over and not committed: commit the failover first."
     if recovered:
-        return "It is failed over and committed: reprotect it, then it can fail over again, back to where it was."
+        return "It is failed over and committed, which cannot be taken back: reprotect it, then it can fail over again, to where it was."
     if verb.operation in ("Commit", "CancelFailover"):
         return "It is not failed over: there is nothing to commit or to cancel."
     errors = sorted({str(error["message"]) for item in open_items for error in item.health_errors if error["level"] == "Error"})
@@ -354,7 +353,7 @@ def where(name: str, wire: Wire) -> str:
             parts.append(task.label + (f": {through} of {len(task.children)} machines" if task.children else ""))
     tasks = wire["properties"].get("tasks") or ()
     waiting = [f"waits for a manual action: {told}. Do it, then resume the job {job.name}" for told in _manual(tasks)]
-    return f"{name}: {'; '.join(parts + waiting) or job.label or job.scenario or 'job'} ({job.state})"
+    return f"{name}: {'; '.join(parts + waiting) or f'job {job.name} is {job.state}'}"
 
 
 def _manual(tasks: Iterable[Wire]) -> list[str]:
@@ -550,7 +549,7 @@ class Failover(Step[Standing]):
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
         self._progress.say(f"{target.name}: the job {_called(job)} ended as {job.state}")
-        self.followed[target.id] = Followed(job, adopted, stopping, await self._troubles(job))
+        self.followed[target.id] = Followed(job, adopted, stopping, await self._troubles(job, _open(self._verb, self.before[target.id])))
 
     async def _job(self, name: str) -> Wire | None:
         """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure."""
@@ -561,13 +560,14 @@ class Failover(Step[Standing]):
                 return None
             raise
 
-    async def _troubles(self, job: Job) -> dict[str, Job]:
-        """The child jobs of a plan's machines that failed; a task that did not succeed is not trusted, the child's own state decides."""
-        fine = ("succeeded", "notstarted", "skipped")
-        suspects = {task.job: task for task in job.every_task() if task.job and task.target and task.state.lower() not in fine}
-        children = await asyncio.gather(*(self._vault.job(self._azure, name) for name in suspects))
-        parsed = [(suspects[child["name"]], jobs.parse(child)) for child in children]
-        return {str(task.target).lower(): replace(child, target_name=task.target) for task, child in parsed if child.failed}
+    async def _troubles(self, job: Job, acted_on: Sequence[ReplicatedItem]) -> dict[str, Job]:
+        """The jobs of a plan's machines that failed; a task that did not succeed is not trusted, the state of the machine's job decides."""
+        names = {item.friendly_name.lower(): item.friendly_name for item in acted_on}
+        suspects = {task.job: names[task.target.lower()] for task in job.every_task() if task.job and (task.target or "").lower() in names
+                    and task.target and task.state.lower() not in ("succeeded", "notstarted", "skipped")}
+        read = await asyncio.gather(*(self._vault.job(self._azure, name) for name in suspects))
+        children = [replace(jobs.parse(wire), target_name=name) for wire, name in zip(read, suspects.values(), strict=True)]
+        return {str(child.target_name).lower(): child for child in children if child.failed}
 
     # -- looking
 

@@ -256,7 +256,7 @@ def test_a_cut_end_never_gives_a_negative_time() -> None:
 def test_progress_tells_the_group_and_how_many_machines_are_through() -> None:
     running = group_task("Group 2: Start (2)", vm_task("a", UNSET, UNSET), vm_task("b", UNSET, UNSET, "InProgress"), state="InProgress")
     wire = {"id": f"{VAULT}/replicationJobs/j", "name": "j", "properties": {"state": "InProgress", "tasks": [TASKS[0], running]}}
-    assert failover.where("shop", wire) == "shop: Group 2: Start (2): 1 of 2 machines (InProgress)"
+    assert failover.where("shop", wire) == "shop: Group 2: Start (2): 1 of 2 machines"
 
 
 def test_progress_tells_what_waits_for_a_person() -> None:
