@@ -106,7 +106,7 @@ class AsyncPollingMethod:
             self._judge("Accepted" if status == 202 else str(body.get("status") or _state(body) or "Succeeded"), body, body or None)
         elif self._request.method != "DELETE":
             self._judge(_state(body) or "Succeeded", body, body)
-        elif (state := (_state(body) or "").lower()) in FAILED:
+        elif (state := _state(body) or "").lower() in FAILED:
             self._judge(state, body, body)
 
     def _judge_trigger(self, status: int, body: dict[str, Any]) -> None:

@@ -133,7 +133,8 @@ class Pacer:
         self._who = {True: f"{endpoint}|{principal}", False: endpoint}
         self._buckets = _Buckets(share, self.warnings)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._first_answers: dict[str, asyncio.Event] = {}
+        self._known: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._unanswered: Counter[str] = Counter()
         self._followers = 0
         reads = next(limit for limit in table if limit.methods == READS)
         self._follow_rate = reads.per_minute / 60 * FOLLOWING
@@ -141,24 +142,22 @@ class Pacer:
     async def admit(self, method: str, path: str) -> None:
         """Wait until the request may be sent, and count it; ``answered`` must follow, whatever happens.
 
-        The first request of a bucket goes alone: its answer tells what others have left in it.
+        Before the first answer tells what others have left in a bucket, no more requests are sent than the headroom covers.
         """
         # The narrowest first: who waits for one machine must not hold a place in the queue of all.
         for bucket, limit in reversed(self._counted(method, path)):
             if limit.header.startswith(_REMAINING):
-                await self._after_the_first(bucket)
+                await self._until_known(bucket, limit)
             # The queue is this process's; the shared bucket promises each process only its next request, so a killed one leaves no debt.
             async with self._turns[bucket]:
                 with self._buckets.open() as buckets:
                     wait = buckets.take(bucket, limit)
                 await asyncio.sleep(wait)
 
-    async def _after_the_first(self, bucket: str) -> None:
-        first = self._first_answers.get(bucket)
-        if first is None:
-            self._first_answers[bucket] = asyncio.Event()
-        else:
-            await first.wait()
+    async def _until_known(self, bucket: str, limit: Limit) -> None:
+        self._unanswered[bucket] += 1
+        if self._unanswered[bucket] > HEADROOM * limit.burst:
+            await self._known[bucket].wait()
 
     def answered(self, method: str, path: str, status: int | None, headers: Mapping[str, str]) -> None:
         """Take from an answer what the platform has left, where that is less than is counted here; a 429 leaves nothing.
@@ -168,16 +167,15 @@ class Pacer:
         self.throttled_requests += status == 429
         counted, left = self._counted(method, path), _remaining(headers)
         for bucket, _limit in counted:
-            if bucket in self._first_answers:
-                self._first_answers[bucket].set()
-        known = {bucket: (limit, left[limit.header]) for bucket, limit in counted if limit.header in left}
+            self._known[bucket].set()
+        told = {bucket: (limit, left[limit.header]) for bucket, limit in counted if limit.header in left}
         if status == 429:
             # Whose limit it was is not told; that of one machine concerns this request alone, which has its Retry-After.
-            known |= {bucket: (limit, HEADROOM * limit.burst) for bucket, limit in counted if limit.header != "Resource"}
-        known = {bucket: told for bucket, told in known.items() if told[1] < told[0].burst}
-        if known:
+            told |= {bucket: (limit, HEADROOM * limit.burst) for bucket, limit in counted if limit.header != "Resource"}
+        told = {bucket: (limit, remaining) for bucket, (limit, remaining) in told.items() if remaining < limit.burst}
+        if told:
             with self._buckets.open() as buckets:
-                for bucket, (limit, remaining) in known.items():
+                for bucket, (limit, remaining) in told.items():
                     buckets.lower(bucket, limit, remaining)
 
     def minimum_duration(self, requests: Iterable[tuple[str, str]]) -> float:

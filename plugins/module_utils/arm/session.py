@@ -105,7 +105,11 @@ class Azure:
         bundle = next((self._environ[name] for name in _BUNDLES if self._environ.get(name)), True)
         with _told("sign in", None):
             trusted = bundle if settings.cert_validation_mode == "validate" else False
-            self._credential = credentials.credential(settings, self.cloud, self._transport, trusted)
+            try:
+                self._credential = credentials.credential(settings, self.cloud, self._transport, trusted)
+            except ValueError as exc:
+                # A certificate, tenant or authority in a form that azure-identity does not take.
+                raise AzureError("sign in", None, code=type(exc).__name__, message=str(exc)) from exc
             # Once, before anything fans out: else each waiting request would fetch its own.
             await self._credential.get_token(self.cloud.scope)
         if not settings.subscription_id and settings.source == "msi":

@@ -89,6 +89,12 @@ def test_a_certificate(place, tmp_path):
     assert tokens[0].body["client_assertion"].count(".") == 2
 
 
+def test_a_file_that_holds_no_certificate_is_told(place, tmp_path):
+    (tmp_path / "app.pem").write_text("nothing", encoding="utf-8")
+    with pytest.raises(AzureError, match="Could not sign in"):
+        sign_in(place, PRINCIPAL | {"x509_certificate_path": str(tmp_path / "app.pem")})
+
+
 @pytest.mark.parametrize("form", ["oidc_token", "oidc_token_file_path", "AZURE_FEDERATED_TOKEN", "AZURE_FEDERATED_TOKEN_FILE"])
 def test_a_federated_token(place, tmp_path, form):
     (tmp_path / "token").write_text("the.federated.token\n", encoding="utf-8")
@@ -213,7 +219,7 @@ def test_an_unknown_authority_is_not_trusted_unless_asked_to(place, monkeypatch)
     assert sign_in(place, PRINCIPAL | {"secret": SECRET, "cert_validation_mode": "ignore"}, ("SSL_CERT_FILE",))[0] == SUBSCRIPTION
 
 
-def test_a_file_that_holds_no_certificates_is_told(place, tmp_path):
+def test_a_bundle_that_holds_no_certificates_is_told(place, tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(InputError, match="SSL_CERT_FILE"):
         sign_in(place, PRINCIPAL | {"secret": SECRET}, extra={"SSL_CERT_FILE": str(tmp_path / "empty")})

@@ -111,8 +111,8 @@ def test_a_fleet_provokes_no_429_whatever_others_have_used(monkeypatch, left):
         return platform.answers
 
     answers, seconds = in_no_time(monkeypatch, work)
-    # The one request that goes first may be refused: nobody can know before.
-    assert answers[429] <= (left == 0)
+    # The few that go first may be refused: nobody can know before.
+    assert answers[429] <= (10 if left == 0 else 0)
     assert seconds < (1000 - left) / 10 * 1.05, "pacing costs next to nothing"
 
 
