@@ -29,8 +29,8 @@ DEFAULTS: Body = {
 
 PROVISIONED: Body = {
     "backupStorageVersion": "Unassigned",
-    "securitySettings": {"immutabilitySettings": None, "softDeleteSettings": {"softDeleteRetentionPeriodInDays": 14, "softDeleteState": "Enabled"},
-                         "multiUserAuthorization": "Disabled"}}
+    "securitySettings": {"immutabilitySettings": None, "multiUserAuthorization": "Disabled",
+                         "softDeleteSettings": {"softDeleteRetentionPeriodInDays": 14, "softDeleteState": "Enabled"}}}
 
 
 def _etag(now: float) -> str:
@@ -68,7 +68,8 @@ class Vaults(ResourceType):
                 "id": path.resource_id, "type": VAULT, "sku": sent.get("sku") or {"name": "Standard"}}
         body.update({name: sent[name] for name in ("tags", "identity") if name in sent})
         cloud.store.put(path.resource_id, body)
-        operation = cloud.operations.start(cloud, request, path.resource_id, PROVISIONING_SECONDS, then="vault.provisioned", vault=path.resource_id)
+        operation = cloud.operations.start(cloud, request, path.resource_id, PROVISIONING_SECONDS, then="vault.provisioned",
+                                           vault=path.resource_id)
         return cloud.answer(201, body, **{"Azure-AsyncOperation": self._link(request, path, operation, "operationStatus")})
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:

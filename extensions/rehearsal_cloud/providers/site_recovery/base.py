@@ -27,6 +27,8 @@ POLICY = f"{VAULT}/replicationPolicies"
 PLAN = f"{VAULT}/replicationRecoveryPlans"
 JOB = f"{VAULT}/replicationJobs"
 
+Bodies = list[Body]
+
 AZURE = "Microsoft Azure"  # stands for Azure's own fabric and container where the source is on-premises (recorded traffic)
 
 
@@ -138,7 +140,7 @@ class SiteRecoveryType(ResourceType):
         found = [self.show_in_list(cloud, request, body) for body in self.found(cloud, request, path)]
         return cloud.page(request, found, self.page, last_link=True)
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         """The resources of a list, in Azure's order."""
         return list(cloud.store.of_type(self.kind, path.resource_id))
 
@@ -164,6 +166,10 @@ class SiteRecoveryType(ResourceType):
             return {key: known[key] for key in ("id", "name", "type")}
         parent = asr_id(stored_id(cloud, ancestor(path.resource_id, 1)))
         return {"id": f"{parent}/{self.kind.rsplit('/', 1)[-1]}/{path.name}", "name": path.name, "type": self.kind}
+
+    def result(self, cloud: Cloud, request: Request, path: Path, job: Body | None) -> Body | None:
+        """What operationresults below a resource answers once its operation is done (None: the resource is gone)."""
+        return cloud.store.get(path.resource_id)
 
     def properties(self, request: Request) -> Body:
         """The properties of a request's body ({} for an empty body); raises Refusal (400) when they are no object."""

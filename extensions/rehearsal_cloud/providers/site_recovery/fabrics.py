@@ -11,7 +11,7 @@ from ...cloud import Cloud, Request, Response
 from ...paths import Path
 from ...resource_types import Body
 from ...timeline import effect
-from .base import CONTAINER, FABRIC, ITEM, SiteRecoveryType, ancestor, asr_id, bad_request, entity_guid, friendly, instance_type
+from .base import CONTAINER, FABRIC, ITEM, Bodies, SiteRecoveryType, ancestor, asr_id, bad_request, entity_guid, friendly, instance_type
 from .operations import begin
 
 # Azure's own display names where they are not the name with a capital ("centralindia" -> "Central India"): Azure's list of regions.
@@ -56,7 +56,7 @@ class Fabrics(SiteRecoveryType):
         super().__init__()
         self.actions = {"remove": self.delete, "checkconsistency": self._touch, "renewcertificate": self._touch}
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         return super().found(cloud, request, path)[::-1]
 
     def show(self, cloud: Cloud, request: Request, body: Body) -> Body:
@@ -86,8 +86,9 @@ class Fabrics(SiteRecoveryType):
             "encryptionDetails": {"kekState": "None", "kekCertThumbprint": None},
             "rolloverEncryptionDetails": {"kekState": "None", "kekCertThumbprint": None},
             "internalIdentifier": entity_guid(path.resource_id), "bcdrState": "Valid",
-            "customDetails": {"instanceType": "Azure", "location": str(details.get("location")).replace(" ", "").lower(), "containerIds": [],
-                              "zones": []} if kind == "Azure" else {"instanceType": kind or "HyperVSite", "hyperVHosts": []},
+            "customDetails": {"instanceType": "Azure", "location": str(details.get("location")).replace(" ", "").lower(),
+                              "containerIds": [], "zones": []} if kind == "Azure" else {
+                                  "instanceType": kind or "HyperVSite", "hyperVHosts": []},
             "healthErrorDetails": [], "health": "Normal"}
         body = {**self.identity(cloud, path), "properties": properties}
         return begin(cloud, request, body["id"], "fabric", "site_recovery.put", target_name=path.name, body=body)

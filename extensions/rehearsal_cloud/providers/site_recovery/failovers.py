@@ -19,7 +19,20 @@ from ...resource_types import Body
 from ...timeline import effect
 from .. import compute
 from . import replication
-from .base import ITEM, PLAN, ancestor, asr_id, bad_request, entity_guid, friendly, instance_type, last, no_such_resource, vault_of
+from .base import (
+    ITEM,
+    PLAN,
+    ancestor,
+    asr_id,
+    bad_request,
+    entity_guid,
+    friendly,
+    instance_type,
+    last,
+    no_such_resource,
+    stored_id,
+    vault_of,
+)
 from .fabrics import location_of, provider_id
 from .items import Items, disk, recovery_points, refuse_busy
 from .operations import begin
@@ -52,8 +65,9 @@ def recovered_machine(item: Body, test: bool = False) -> str:
 
 def recovery_location(cloud: Cloud, item: Body) -> str:
     properties = item["properties"]
+    vault = cloud.store.get(vault_of(item["id"])) or {}
     return location_of(cloud, str(properties.get("recoveryFabricId"))) or str(
-        properties["providerSpecificDetails"].get("recoveryFabricLocation") or (cloud.store.get(vault_of(item["id"])) or {}).get("location"))
+        properties["providerSpecificDetails"].get("recoveryFabricLocation") or vault.get("location"))
 
 
 def wanted_point(cloud: Cloud, item: Body, options: Body) -> Body | None:
@@ -182,8 +196,7 @@ def _switched(cloud: Cloud, item: Body, given: Body) -> Body:
     identifier = f"{container}/replicationProtectedItems/{item['name']}"
     source = recovered_machine(item)
     machine = cloud.store.get(source) or {"properties": {}}
-    group = given.get("recoveryResourceGroupId") or str((cloud.store.get(source_machine(item)) or {"id": source_machine(item)})["id"]).split(
-        "/providers/")[0]
+    group = given.get("recoveryResourceGroupId") or stored_id(cloud, source_machine(item)).split("/providers/")[0]
     storage = machine["properties"].get("storageProfile") or {}
     recovered_group = source.split("/providers/")[0]
     sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{one['failoverDiskName']}"}
@@ -223,8 +236,8 @@ def _switched_nic(cloud: Cloud, one: Body, machine: Body) -> Body:
     return {**one, "sourceNicArmId": str(found[0]["id"] if found else one.get("sourceNicArmId")).lower(), "vMNetworkName": None,
             "recoveryVMNetworkId": one.get("vMNetworkName"), "selectionType": "NotSelected",
             "recoveryNetworkSecurityGroupId": (before.get("properties", {}).get("networkSecurityGroup") or {}).get("id"),
-            "ipConfigs": [{**config, "name": None, "subnetName": None, "staticIPAddress": None, "recoverySubnetName": config.get("subnetName"),
-                           "recoveryPublicIPAddressId": address, "recoveryLBBackendAddressPoolIds": []}
+            "ipConfigs": [{**config, "name": None, "subnetName": None, "staticIPAddress": None, "recoveryPublicIPAddressId": address,
+                           "recoverySubnetName": config.get("subnetName"), "recoveryLBBackendAddressPoolIds": []}
                           for config in one.get("ipConfigs") or []]}
 
 
@@ -265,7 +278,7 @@ def refuse_not_allowed(name: str, verb: str, allowed: list[str], state: str) -> 
     """Refuse (400) what allowedOperations does not hold (inferred)."""
     if verb not in allowed:
         raise bad_request("OperationNotAllowed", f"The operation {verb} is not allowed on '{name}' in its present state ({state}).",
-                          "The state of the object does not allow the operation. Allowed operations: " + (", ".join(allowed) or "none") + ".",
+                          f"The state of the object does not allow the operation. Allowed operations: {', '.join(allowed) or 'none'}.",
                           "Wait until the object allows the operation, or carry out what it allows first.")
 
 
@@ -274,10 +287,11 @@ def check(cloud: Cloud, word: str, options: Body) -> None:
     if word == "testfailover":
         kind = options.get("networkType")
         if kind is not None and kind not in NETWORK_TYPES:
-            raise bad_request("InvalidParameter", f"networkType '{kind}' is not known.", "The value is none of " + ", ".join(NETWORK_TYPES) + ".",
-                              "Correct the network type.")
+            raise bad_request("InvalidParameter", f"networkType '{kind}' is not known.",
+                              f"The value is none of {', '.join(NETWORK_TYPES)}.", "Correct the network type.")
         if kind == "VmNetworkAsInput" and not options.get("networkId"):
-            raise bad_request("InvalidParameter", "networkId is missing.", "networkType VmNetworkAsInput needs a network.", "Name a network.")
+            raise bad_request("InvalidParameter", "networkId is missing.", "networkType VmNetworkAsInput needs a network.",
+                              "Name a network.")
     if word.endswith("failover") and options.get("failoverDirection") not in (None, "PrimaryToRecovery", "RecoveryToPrimary"):
         raise bad_request("InvalidParameter", f"failoverDirection '{options['failoverDirection']}' is not known.",
                           "The value is neither PrimaryToRecovery nor RecoveryToPrimary.", "Correct the failover direction.")
@@ -292,13 +306,15 @@ def job_details(cloud: Cloud, word: str, options: Body, items: list[Body]) -> Bo
     shown = []
     for item in items:
         point = wanted_point(cloud, item, options)
-        machine = last(recovered_machine(item, test))
+        machine, private = last(recovered_machine(item, test)), cloud.store.private(item["id"])
         shown.append({
             "name": item["name"], "friendlyName": item["properties"]["friendlyName"], "testVmName": machine if test else None,
-            "testVmFriendlyName": machine if test else None, "networkConnectionStatus": "Connected" if network or not test else "NotConnected",
-            "networkFriendlyName": last(network) if test else last(str(cloud.store.private(item["id"]).get("network") or "")) or None,
-            "subnet": test_subnet(cloud, item, network) if test else cloud.store.private(item["id"]).get("subnet"),
-            "recoveryPointId": point["id"] if point else None, "recoveryPointTime": point["properties"]["recoveryPointTime"] if point else None})
+            "testVmFriendlyName": machine if test else None,
+            "networkConnectionStatus": "Connected" if network or not test else "NotConnected",
+            "networkFriendlyName": last(network if test else str(private.get("network") or "")) or None,
+            "subnet": test_subnet(cloud, item, network) if test else private.get("subnet"),
+            "recoveryPointId": point["id"] if point else None,
+            "recoveryPointTime": point["properties"]["recoveryPointTime"] if point else None})
     details: Body = {"protectedItemDetails": shown, "affectedObjectDetails": affected(items[0]) if len(items) == 1 else {}}
     if test:
         details.update(testFailoverStatus="NotStarted", comments=None, networkName=last(network) or None,
@@ -321,7 +337,7 @@ def act(cloud: Cloud, request: Request, item: Body, word: str, options: Body, at
     """Begin an action on one item: 202, or a Refusal (409 while another runs, 400 where the state does not allow it)."""
     action = ACTIONS[word]
     properties = item["properties"]
-    refuse_busy(item)
+    refuse_busy(cloud, item)
     refuse_not_allowed(properties["friendlyName"], action.verb, properties["allowedOperations"], properties["protectionState"])
     check(cloud, word, options)
     answer = begin(cloud, request, item["id"], action.scenario, "site_recovery.act", otherwise="site_recovery.release", at=at,
@@ -352,7 +368,8 @@ def warn_of_source(cloud: Cloud, job: str, item: Body) -> None:
     """The source machine could not be shut down because it is gone: a warning in the job, no failure (inferred)."""
     properties = (cloud.store.get(job) or {}).get("properties")
     if properties is not None:
-        error = {"code": "SourceMachineNotFound", "message": f"The virtual machine '{item['properties']['friendlyName']}' could not be shut down.",
+        name = item["properties"]["friendlyName"]
+        error = {"code": "SourceMachineNotFound", "message": f"The virtual machine '{name}' could not be shut down.",
                  "possibleCauses": "The virtual machine does not exist any more, or its region cannot be reached.",
                  "recommendedAction": "Make sure that the source machine does not run any more."}
         properties["errors"].append({**job_error(error, cloud.clock.now, properties["activityId"], "ShutdownVmOnPrimary"),

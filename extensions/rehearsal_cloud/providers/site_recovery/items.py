@@ -18,7 +18,9 @@ from .base import (
     AZURE,
     ITEM,
     NETWORK_MAPPING,
+    PLAN,
     RECOVERY_POINT,
+    Bodies,
     SiteRecoveryType,
     ancestor,
     asr_id,
@@ -62,11 +64,12 @@ class Items(SiteRecoveryType):
         nics = (item["properties"]["providerSpecificDetails"] or {}).get("vmNics") or []
         subnet = next((config.get("recoverySubnetName") for one in nics for config in one.get("ipConfigs") or []), None)
         network = item["properties"]["providerSpecificDetails"].get("selectedRecoveryAzureNetworkId")
-        cloud.store.private(item["id"]).update(network=network or next((one.get("recoveryVMNetworkId") for one in nics), None), subnet=subnet)
+        network = network or next((one.get("recoveryVMNetworkId") for one in nics), None)
+        cloud.store.private(item["id"]).update(network=network, subnet=subnet)
         if item["properties"]["protectionState"] in (replication.COPYING[0], replication.FIRST_POINT[0]):
             replication.start(cloud, item)
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         wanted = job_filter(request.query.get("$filter", ""))
         return [item for item in super().found(cloud, request, path) if _matches(item, wanted)]
 
@@ -89,26 +92,28 @@ class Items(SiteRecoveryType):
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         item = self.require(cloud, path)
-        refuse_busy(item)
+        refuse_busy(cloud, item)
         return begin(cloud, request, item["id"], "item.update", "site_recovery.item.update", item=item["id"], sent=self.properties(request))
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         """Disable (POST remove) or purge (DELETE): both at any time (recorded traffic)."""
         item = self.require(cloud, path)
-        refuse_busy(item)
+        refuse_busy(cloud, item)
         return begin(cloud, request, item["id"], "item.remove", "site_recovery.item.remove", item=item["id"])
 
     def _work(self, scenario: str) -> Any:
         def handler(cloud: Cloud, request: Request, path: Path) -> Response:
             item = self.require(cloud, path)
-            refuse_busy(item)
+            refuse_busy(cloud, item)
             return begin(cloud, request, item["id"], scenario, f"site_recovery.{scenario}", item=item["id"])
 
         return handler
 
 
-def refuse_busy(item: Body) -> None:
+def refuse_busy(cloud: Cloud, item: Body) -> None:
     """Refuse (409) while an operation runs on the item."""
+    if cloud.operations.running(item["id"]):
+        raise busy(item["properties"]["friendlyName"], "an operation on the item")
     if not replication.is_idle(item):
         raise busy(item["properties"]["friendlyName"], item["properties"]["currentScenario"]["scenarioName"])
 
@@ -116,9 +121,9 @@ def refuse_busy(item: Body) -> None:
 def _matches(item: Body, wanted: dict[str, str]) -> bool:
     """The item list's $filter, clause by clause (API document, ProtectedItemsQueryParameter), as far as items tell."""
     properties = item["properties"]
-    values = {"sourcefabricname": item["id"].split("/")[10], "sourcefabriclocation": str((properties.get("providerSpecificDetails") or {}).get(
-        "primaryFabricLocation") or ""), "recoveryfabricname": last(str(properties.get("recoveryFabricId") or "")),
-        "instancetype": instance_type(properties.get("providerSpecificDetails"))}
+    details = properties.get("providerSpecificDetails") or {}
+    values = {"sourcefabricname": item["id"].split("/")[10], "sourcefabriclocation": str(details.get("primaryFabricLocation") or ""),
+              "recoveryfabricname": last(str(properties.get("recoveryFabricId") or "")), "instancetype": instance_type(details)}
     return all(values[name].lower() == value.lower() for name, value in wanted.items() if name in values)
 
 
@@ -126,9 +131,9 @@ def fill(cloud: Cloud, item: Body) -> None:
     """What an item of an estate must have for its states to be shown and walked."""
     properties = item.setdefault("properties", {})
     defaults: Body = {
-        "friendlyName": item["name"], "protectionState": "Protected", "protectionStateDescription": "Protected", "activeLocation": "Primary",
-        "testFailoverState": "None", "testFailoverStateDescription": "None", "replicationHealth": "Normal", "failoverHealth": "Normal",
-        "healthErrors": [], "currentScenario": replication.scenario(item["id"]), "providerSpecificDetails": {}}
+        "friendlyName": item["name"], "protectionState": "Protected", "protectionStateDescription": "Protected",
+        "activeLocation": "Primary", "testFailoverState": "None", "testFailoverStateDescription": "None",
+        "replicationHealth": "Normal", "failoverHealth": "Normal", "healthErrors": [], "currentScenario": replication.scenario(item["id"]), "providerSpecificDetails": {}}
     for name, value in defaults.items():
         if properties.get(name) is None:
             properties[name] = value
@@ -148,7 +153,8 @@ def _new(cloud: Cloud, path: Path, sent: Body) -> Body:
         target = cloud.store.get(recovery_container)
         if target is None:
             raise no_such_resource(last(recovery_container))
-        recovery = {"recoveryFabricFriendlyName": friendly(cloud, ancestor(target["id"], 1)), "recoveryFabricId": ancestor(target["id"], 1),
+        recovery_fabric = ancestor(target["id"], 1)
+        recovery = {"recoveryFabricFriendlyName": friendly(cloud, recovery_fabric), "recoveryFabricId": recovery_fabric,
                     "recoveryProtectionContainerFriendlyName": friendly(cloud, target["id"])}
         container_id = target["id"]
         specific = _a2a(cloud, path, details)
@@ -162,7 +168,8 @@ def _new(cloud: Cloud, path: Path, sent: Body) -> Body:
         "friendlyName": name, "protectedItemType": "" if kind == "A2A" else "HyperVVirtualMachine",
         "protectableItemId": sent.get("protectableItemId"), "recoveryServicesProviderId": provider_id(fabric),
         "primaryFabricFriendlyName": friendly(cloud, fabric), "primaryFabricProvider": "AzureFabric" if kind == "A2A" else "VmmFabric",
-        **recovery, "primaryProtectionContainerFriendlyName": friendly(cloud, container), "protectionState": "", "activeLocation": "Primary",
+        **recovery, "primaryProtectionContainerFriendlyName": friendly(cloud, container), "protectionState": "",
+        "activeLocation": "Primary",
         "testFailoverState": "None", "testFailoverStateDescription": "None", "switchProviderState": "None",
         "switchProviderStateDescription": None, "allowedOperations": [], "replicationHealth": "Normal", "failoverHealth": "Normal",
         "healthErrors": [], "policyId": asr_id(policy), "policyFriendlyName": friendly(cloud, policy),
@@ -178,11 +185,12 @@ def _a2a(cloud: Cloud, path: Path, sent: Body) -> Body:
                           "The request names no virtual machine.", "Name the virtual machine by its resource id.")
     machine = (cloud.store.get(source) or {}).get("properties", {})
     storage = machine.get("storageProfile") or {}
-    primary, recovery = (location_of(cloud, ancestor(c, 1)) for c in (ancestor(path.resource_id, 1), str(sent["recoveryContainerId"])))
+    primary = location_of(cloud, ancestor(path.resource_id, 2))
+    recovery = location_of(cloud, ancestor(str(sent["recoveryContainerId"]), 1))
     group = sent.get("recoveryResourceGroupId")
     name = last(source)
-    disks = sent.get("vmManagedDisks") or [{"diskId": d["managedDisk"]["id"], "recoveryResourceGroupId": group}
-                                           for d in [storage.get("osDisk") or {}, *(storage.get("dataDisks") or [])] if d.get("managedDisk")]
+    own = [storage.get("osDisk") or {}, *(storage.get("dataDisks") or [])]
+    disks = sent.get("vmManagedDisks") or [{"diskId": one["managedDisk"]["id"]} for one in own if one.get("managedDisk")]
     return {
         "instanceType": "A2A", "fabricObjectId": source.lower(), "initialPrimaryZone": "", "initialPrimaryFabricLocation": primary,
         "initialRecoveryZone": "", "initialPrimaryExtendedLocation": None, "initialRecoveryExtendedLocation": None,
@@ -215,7 +223,7 @@ def disk(storage: Body, sent: Body, group: str | None) -> Body:
     name = last(identifier)
     system = storage.get("osDisk") or {}
     entries = [system, *(storage.get("dataDisks") or [])]
-    entry = next((d for d in entries if key(str((d.get("managedDisk") or {}).get("id", ""))) == key(identifier)), {})
+    entry: Body = next((d for d in entries if key(str((d.get("managedDisk") or {}).get("id", ""))) == key(identifier)), {})
     kind = (entry.get("managedDisk") or {}).get("storageAccountType") or "Premium_LRS"
     target_group = sent.get("recoveryResourceGroupId") or group
     return {
@@ -288,8 +296,13 @@ def _update(cloud: Cloud, job: str, item: str, sent: Body | None = None) -> None
 
 @effect("site_recovery.item.remove")
 def _remove(cloud: Cloud, job: str, item: str) -> None:
+    """The item goes, and with it its place in recovery plans."""
     replication.drop(cloud, item)
     cloud.store.delete(item)
+    for plan in cloud.store.of_type(PLAN, vault_of(item)):
+        for group in plan["properties"].get("groups") or []:
+            held = group.get("replicationProtectedItems") or []
+            group["replicationProtectedItems"] = [one for one in held if key(one["id"]) != key(item)]
 
 
 @effect("site_recovery.updateMobilityService")
@@ -297,7 +310,10 @@ def _update_mobility(cloud: Cloud, job: str, item: str) -> None:
     body = cloud.store.get(item)
     details = body["properties"]["providerSpecificDetails"] if body else {}
     if details.get("isReplicationAgentUpdateRequired"):
-        details.update(isReplicationAgentUpdateRequired=False, agentVersion=AGENT_VERSION)
+        versions = [str(other["properties"]["providerSpecificDetails"].get("agentVersion") or "")
+                    for other in cloud.store.of_type(ITEM, vault_of(item))]
+        newest = max([AGENT_VERSION, *versions], key=lambda text: [int(part) for part in text.split(".") if part.isdigit()])
+        details.update(isReplicationAgentUpdateRequired=False, agentVersion=newest)
 
 
 @effect("site_recovery.repairReplication")
@@ -342,7 +358,7 @@ class RecoveryPoints(SiteRecoveryType):
     name = RECOVERY_POINT
     kind = RECOVERY_POINT
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         item = cloud.store.get(path.resource_id)
         if item is None:
             raise self.missing(cloud, path)

@@ -11,7 +11,7 @@ from ...cloud import Cloud, Request, Response
 from ...paths import Path
 from ...resource_types import Body
 from ...timeline import EFFECTS
-from .base import JOB, SiteRecoveryType, ancestor, bad_request, last, no_such_resource
+from .base import JOB, Bodies, SiteRecoveryType, ancestor, bad_request, last, no_such_resource
 from .operations import accept, accepted, begin
 from .scenarios import SCENARIOS, end, task
 
@@ -39,7 +39,10 @@ class Jobs(SiteRecoveryType):
             shown = {name: properties.get(name) for name in ("startTime", "endTime", "state", "stateDescription")}
             properties["tasks"] = [{**task(*one), **shown} for one in scenario.tasks]
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def result(self, cloud: Cloud, request: Request, path: Path, job: Body | None) -> Body | None:
+        return cloud.store.get(path.resource_id) or job
+
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         jobs = sorted(super().found(cloud, request, path), key=lambda job: str(job["properties"].get("startTime", "")), reverse=True)
         wanted = job_filter(request.query.get("$filter", ""))
         return [job for job in jobs if matches(cloud, job, wanted)]
@@ -57,8 +60,6 @@ class Jobs(SiteRecoveryType):
     def _cancel(self, cloud: Cloud, request: Request, path: Path) -> Response:
         job = self._act(cloud, path, "Cancel")
         end(cloud, job, "Cancelled")
-        for child in cloud.store.private(job["id"]).get("children", {}).values():
-            end(cloud, cloud.store.get(child) or job, "Cancelled")
         operation = cloud.operations.get(path.name)
         if operation is not None:
             operation.outcome = None
@@ -98,7 +99,8 @@ def job_filter(text: str) -> dict[str, str]:
 def matches(cloud: Cloud, job: Body, wanted: dict[str, str]) -> bool:
     """Whether a job is one of those that a filter wants."""
     properties = job["properties"]
-    values = {"jobstatus": properties["state"], "jobname": properties["scenarioName"], "affectedobjecttypes": properties["targetInstanceType"]}
+    values = {"jobstatus": properties["state"], "jobname": properties["scenarioName"],
+              "affectedobjecttypes": properties["targetInstanceType"]}
     for name, value in values.items():
         if name in wanted and value.lower() not in [entry.strip().lower() for entry in wanted[name].split(",")]:
             return False
@@ -106,4 +108,5 @@ def matches(cloud: Cloud, job: Body, wanted: dict[str, str]) -> bool:
     if "fabricid" in wanted and f"/replicationfabrics/{last(wanted['fabricid']).lower()}/" not in f"{target}/":
         return False
     started = str(properties.get("startTime", ""))[:19]
-    return started >= wanted.get("starttime", "")[:19] and (not wanted.get("endtime") or started <= wanted["endtime"][:19])
+    begin_time, end_time = (wanted.get(name, "")[:19].replace(" ", "T") for name in ("starttime", "endtime"))
+    return started >= begin_time and (not end_time or started <= end_time)

@@ -18,6 +18,7 @@ from .base import (
     ITEM,
     NETWORK_MAPPING,
     POLICY,
+    Bodies,
     SiteRecoveryType,
     ancestor,
     asr_id,
@@ -70,7 +71,7 @@ class ContainerMappings(SiteRecoveryType):
         super().__init__()
         self.actions = {"remove": self.delete}
 
-    def found(self, cloud: Cloud, request: Request, path: Path) -> list[Body]:
+    def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         scope = key(path.resource_id)
         return [m for m in cloud.store.of_type(self.kind, vault_of(path.resource_id))
                 if key(m["id"]).startswith(f"{scope}/") or key(str(m["properties"].get("targetProtectionContainerId") or "")) == scope]

@@ -10,7 +10,7 @@ from typing import Any
 from ...clock import asr_time
 from ...cloud import Cloud, Request, Response
 from ...operations import Operation
-from ...paths import Path
+from ...paths import Path, parse
 from ...timeline import EFFECTS, effect
 from .base import SiteRecoveryType, ancestor, asr_id, busy, friendly, missing, no_such_resource, vault_of
 from .scenarios import SCENARIOS, Scenario, create, end
@@ -19,7 +19,8 @@ RETRY_AFTER = "30"  # recorded traffic
 
 
 def begin(cloud: Cloud, request: Request, target: str, scenario: Scenario | str, then: str | None = None, *, target_name: str = "",
-          otherwise: str | None = None, at: str = "", details: dict[str, Any] | None = None, timed: bool = True, **arguments: Any) -> Response:
+          otherwise: str | None = None, at: str = "", details: dict[str, Any] | None = None, timed: bool = True,
+          **arguments: Any) -> Response:
     """Accept a change: start its operation and its job, answer 202.
 
     then / otherwise: effects carried out when it ends well / badly, with `job` (the job's id) and these arguments.
@@ -95,8 +96,7 @@ class OperationResults(SiteRecoveryType):
         if operation.ended is None:
             return Response(202, None, {"Location": f"{request.base_url}{request.path}?api-version={request.api_version}",
                                         "Retry-After": RETRY_AFTER})
-        target = ancestor(path.resource_id, 1)
-        body = cloud.store.get(target)
-        if body is None:
-            return cloud.answer(204)
-        return cloud.answer(200, cloud.types.find(body["type"]).show(cloud, request, body))
+        target = parse(ancestor(path.resource_id, 1))
+        owner = cloud.types.find(target.type)
+        body = owner.result(cloud, request, target, job_of(cloud, operation)) if isinstance(owner, SiteRecoveryType) else None
+        return cloud.answer(204) if body is None else cloud.answer(200, owner.show(cloud, request, body))

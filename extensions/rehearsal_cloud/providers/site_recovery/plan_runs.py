@@ -25,7 +25,7 @@ from . import replication
 from .base import entity_guid
 from .failovers import ACTIONS, job_details, shut_down, tell_job, warn_of_source
 from .operations import begin
-from .scenarios import DESCRIPTIONS, SCENARIOS, Scenario, begin_task, create, end, end_task, all_tasks, job_error, task
+from .scenarios import DESCRIPTIONS, SCENARIOS, Scenario, all_tasks, begin_task, create, end, end_task, job_error, task
 
 CHECK_SECONDS = 5
 SHUTDOWN_SECONDS = 30
@@ -81,10 +81,10 @@ def not_ready(item: Body, verb: str) -> Body:
 def lay_out(cloud: Cloud, plan: Body, word: str, options: Body) -> tuple[list[Body], list[Body]]:
     """The tasks of a run, and its steps in order.
 
-    A step: {"seconds", "tasks" (ids of the tasks that it begins and ends), "phase" (what is done to its items at its end), "items", "manual"}.
+    A step: {"seconds", "tasks" (ids of what it begins and ends), "phase" (what is done to its items at its end), "items", "manual"}.
     """
     scenario = SCENARIOS[ACTIONS[word].scenario]
-    groups = [group for group in plan["properties"].get("groups") or []]
+    groups: list[Body] = list(plan["properties"].get("groups") or [])
     boot = [group for group in groups if group["groupType"] == "Boot"]
     tasks = [task("PrerequisitesCheckTask", "Prerequisites check for the recovery plan")]
     steps: list[Body] = [step(CHECK_SECONDS, ["PrerequisitesCheckTask"])]
@@ -154,7 +154,8 @@ def _actions(group: Body, place: str, prefix: str, word: str, options: Body, tas
     scenario = SCENARIOS[ACTIONS[word].scenario].name
     direction = options.get("failoverDirection") or "PrimaryToRecovery"
     for number, action in enumerate(group.get(place) or []):
-        if scenario not in (action.get("failoverTypes") or [scenario]) or direction not in (action.get("failoverDirections") or [direction]):
+        kinds, directions = action.get("failoverTypes") or [scenario], action.get("failoverDirections") or [direction]
+        if scenario not in kinds or direction not in directions:
             continue
         given = action.get("customDetails") or {}
         manual = given.get("instanceType") == "ManualActionDetails"

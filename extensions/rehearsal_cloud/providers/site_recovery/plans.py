@@ -14,11 +14,12 @@ from ...resource_types import Body
 from . import plan_runs
 from .base import AZURE, PLAN, SiteRecoveryType, asr_id, bad_request, busy, friendly, instance_type, last, no_such_resource
 from .failovers import ACTIONS, check, refuse_not_allowed
+from .items import refuse_busy
 from .operations import begin
 from .replication import is_idle, machine_guid
 
 VERBS = ("PlannedFailover", "UnplannedFailover", "TestFailover", "TestFailoverCleanup", "Commit", "CancelFailover", "ReverseReplicate")
-PLAN_ACTIONS = ("testfailover", "testfailovercleanup", "unplannedfailover", "plannedfailover", "failovercommit", "failovercancel", "reprotect")
+PLAN_ACTIONS = tuple(word for word in ACTIONS if word != "applyrecoverypoint")
 
 
 class Plans(SiteRecoveryType):
@@ -97,7 +98,8 @@ class Plans(SiteRecoveryType):
             plan = self.require(cloud, path)
             options = self.properties(request)
             refuse_running(cloud, plan)
-            refuse_not_allowed(path.name, ACTIONS[word].verb, allowed(cloud, plan), plan["properties"].get("currentScenarioStatus") or "None")
+            state = str(plan["properties"].get("currentScenarioStatus") or "None")
+            refuse_not_allowed(path.name, ACTIONS[word].verb, allowed(cloud, plan), state)
             check(cloud, word, options)
             return plan_runs.start(cloud, request, plan, word, options)
 
@@ -132,5 +134,4 @@ def refuse_running(cloud: Cloud, plan: Body) -> None:
     if cloud.operations.running(plan["id"]):
         raise busy(plan["name"], str((plan["properties"].get("currentScenario") or {}).get("scenarioName")))
     for item in plan_runs.members(cloud, plan):
-        if not is_idle(item):
-            raise busy(item["properties"]["friendlyName"], item["properties"]["currentScenario"]["scenarioName"])
+        refuse_busy(cloud, item)

@@ -35,9 +35,9 @@ def _one(name: str, friendly: str, target: str, seconds: float, task: str = "") 
     return Scenario(name, friendly, target, seconds, ((task or f"{name}Task", friendly),))
 
 
-# Names and durations (seconds) from recorded traffic where it shows them: policy, plan, container and Mobility names; fabric 65 to 85, its
-# removal 2, container mapping 64 to 166, its removal 1 to 3, network mapping 2 to 4, enable 310, reprotect 414, failover 139 to 172, commit 1
-# to 38, removal of an item 111 to 205; test failover 80 and its clean-up 67 (a Hyper-V machine), planned failover 360 to 688 (Hyper-V).
+# Names and durations (seconds) from recorded traffic where it shows them: policy, plan, container 1; fabric 65 to 85, its removal 2;
+# container mapping 64 to 166, its removal 1 to 3; network mapping 2 to 4; enable 310, reprotect 414, failover 139 to 172, commit 1 to 38,
+# removal of an item 111 to 205; test failover 80 and its clean-up 67 (a Hyper-V machine), planned failover 360 to 688 (Hyper-V).
 # Chosen: the names of removals and updates; updates 5, Mobility service 300, cancel and resynchronization 60, another recovery point 100.
 SCENARIOS = {
     "fabric": _one("CreateSite", "Create a site", "Server", 70),
@@ -136,7 +136,7 @@ def create(cloud: Cloud, request: Request, name: str, target: str, scenario: Sce
         "startTime": asr_time(cloud.clock.now), "allowedActions": ["Cancel"], "targetObjectId": entity_guid(target),
         "targetObjectName": target_name, "targetInstanceType": scenario.target_type,
         "customDetails": {"instanceType": scenario.details, "affectedObjectDetails": {}, **(details or {})}}
-    job = {"id": f"{asr_id(vault)}/replicationJobs/{name}", "name": name, "type": JOB, "properties": properties}
+    job: Body = {"id": f"{asr_id(vault)}/replicationJobs/{name}", "name": name, "type": JOB, "properties": properties}
     cloud.store.put(job["id"], job)
     cloud.store.private(job["id"]).update(target=target, method=request.method, path=request.path, body=request.body)
     for number in range(len(scenario.tasks)):

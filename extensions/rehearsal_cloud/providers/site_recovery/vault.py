@@ -49,7 +49,10 @@ class VaultHealth(SiteRecoveryType):
 
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
         self.require_scope(cloud, path)
-        vault = path.resource_id
+        return cloud.answer(200, self.result(cloud, request, path, None))
+
+    def result(self, cloud: Cloud, request: Request, path: Path, job: Body | None) -> Body:
+        vault = vault_of(path.resource_id)
         items = list(cloud.store.of_type(ITEM, vault))
         counts = {f"protectedItems{name}": _count(items, "replicationHealth", value)
                   for name, value in (("CriticalCount", "Critical"), ("WarningCount", "Warning"), ("NeutralCount", "None"))}
@@ -63,11 +66,11 @@ class VaultHealth(SiteRecoveryType):
             "testFailoverInProgressProtectedItemsCount": sum(
                 1 for i in items if (i["properties"].get("currentScenario") or {}).get("scenarioName") == "TestFailover"),
             "testFailoverWaitingProtectedItemsCount": _count(items, "testFailoverState", "WaitingForCompletion"), **counts}
-        return cloud.answer(200, {
+        return {
             "name": "Default", "type": self.kind, "id": f"{asr_id(stored_id(cloud, vault))}/replicationVaultHealth/Default",
             "properties": {"vaultErrors": [],
                            "protectedItemsHealth": {"resourceCount": len(items), "issues": [], "categorizedResourceCounts": categorized},
-                           "fabricsHealth": _health(cloud, FABRIC, vault), "containersHealth": _health(cloud, CONTAINER, vault)}})
+                           "fabricsHealth": _health(cloud, FABRIC, vault), "containersHealth": _health(cloud, CONTAINER, vault)}}
 
     def _refresh(self, cloud: Cloud, request: Request, path: Path) -> Response:
         self.require_scope(cloud, path)
