@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import ssl
 import subprocess
 import sys
@@ -52,7 +51,8 @@ def ask(cloud: RunningCloud, method: str, path: str, body: dict[str, Any] | None
     trust = ssl.create_default_context(cafile=cloud.told["ca_file"])
     form = {"grant_type": "client_credentials", "client_id": "portal", "client_secret": "s",
             "scope": f"{cloud.told['resource_manager']}/.default"}
-    signed = urlopen(f"{cloud.told['authority']}/{cloud.environment['AZURE_TENANT']}/oauth2/v2.0/token", urlencode(form).encode(), context=trust)
+    sign_in = f"{cloud.told['authority']}/{cloud.environment['AZURE_TENANT']}/oauth2/v2.0/token"
+    signed = urlopen(sign_in, urlencode(form).encode(), context=trust)
     headers = {"Authorization": f"Bearer {json.load(signed)['access_token']}", "Content-Type": "application/json"}
     url = f"{cloud.told['resource_manager']}{path}?api-version=2025-08-01"
     text = urlopen(Request(url, json.dumps(body).encode() if body else None, headers, method=method), context=trust).read()
@@ -61,7 +61,24 @@ def ask(cloud: RunningCloud, method: str, path: str, body: dict[str, Any] | None
 
 def unplanned(cloud: RunningCloud) -> None:
     ask(cloud, "POST", f"{PLAN}/unplannedFailover", {"properties": {
-        "failoverDirection": "PrimaryToRecovery", "sourceSiteOperations": "NotRequired", "providerSpecificDetails": [{"instanceType": "A2A"}]}})
+        "failoverDirection": "PrimaryToRecovery", "sourceSiteOperations": "NotRequired",
+        "providerSpecificDetails": [{"instanceType": "A2A"}]}})
+
+
+def begin(cloud: RunningCloud, progress: Path, **args: Any) -> subprocess.Popen[str]:
+    """The module, left running."""
+    given = progress.with_suffix(".json")
+    given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": args}))
+    environment = {**os.environ, **cloud.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                   "AZURE_DR_PROGRESS_FILE": str(progress), "HOME": str(progress.parent)}
+    return subprocess.Popen([sys.executable, str(ROOT / "plugins" / "modules" / "asr_failover.py")], stdin=given.open(),
+                            stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    until = time.monotonic() + 60
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def test_a_drill_of_a_plan_and_again(cloud: Start) -> None:
@@ -179,44 +196,29 @@ def test_time_that_is_up_is_told_and_the_next_run_follows(cloud: Start) -> None:
     assert posts(azure) == ["unplannedFailover"]
 
 
-def test_a_module_that_was_killed_is_simply_run_again(cloud: Start) -> None:
+def test_a_module_that_was_killed_is_simply_run_again(cloud: Start, tmp_path: Path) -> None:
     azure = shop(cloud, speed=60)
-    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"action": "unplanned", "confirm": "shop"}})
-    process = subprocess.Popen([sys.executable, str(ROOT / "plugins" / "modules" / "asr_failover.py")], stdin=subprocess.PIPE,
-                               stdout=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                                                                          **azure.environment})
-    assert process.stdin
-    process.stdin.write(given)
-    process.stdin.close()
-    until = time.monotonic() + 60
-    while not posts(azure) and time.monotonic() < until:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process = begin(azure, tmp_path / "progress", action="unplanned", confirm="shop")
+    wait_for(lambda: posts(azure))
+    process.kill()
+    process.communicate()
     result = run(azure, "unplanned", confirm="shop")
     assert "failed" not in result and all(target["after"]["active_location"] == "Recovery" for target in result["targets"])
     assert posts(azure) == ["unplannedFailover"]
 
 
 def test_a_manual_action_is_waited_for_and_told(cloud: Start, tmp_path: Path) -> None:
-    plan = estates.plan("shop", GROUPS)
+    plan, progress = estates.plan("shop", GROUPS), tmp_path / "progress"
     plan["properties"]["groups"][-1]["endGroupActions"] = [{
         "actionName": "Check DNS", "failoverTypes": ["UnplannedFailover"], "failoverDirections": ["PrimaryToRecovery"],
         "customDetails": {"instanceType": "ManualActionDetails", "description": "Point shop.example to West Europe."}}]
-    azure, progress = shop(cloud, plan), tmp_path / "progress"
-    process = subprocess.Popen([sys.executable, str(ROOT / "plugins" / "modules" / "asr_failover.py")], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **azure.environment,
-                                    "AZURE_DR_PROGRESS_FILE": str(progress)})
-    assert process.stdin and process.stdout
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {"action": "unplanned", "confirm": "shop"}}))
-    process.stdin.close()
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not (progress.exists() and "Point shop.example to West Europe" in progress.read_text()):
-        time.sleep(0.1)
-    (job,) = [one for one in ask(azure, "GET", f"{estates.VAULT_ID}/replicationJobs")["value"] if "Resume" in one["properties"]["allowedActions"]]
-    ask(azure, "POST", f"{estates.VAULT_ID}/replicationJobs/{job['name']}/resume", {"properties": {"comments": "Done."}})
-    result = json.loads(process.stdout.read())
+    azure = shop(cloud, plan)
+    process = begin(azure, progress, action="unplanned", confirm="shop")
+    wait_for(lambda: progress.exists() and "Point shop.example to West Europe" in progress.read_text())
+    listed = ask(azure, "GET", f"{estates.VAULT_ID}/replicationJobs")["value"]
+    (waiting,) = [job["name"] for job in listed if "Resume" in job["properties"]["allowedActions"]]
+    ask(azure, "POST", f"{estates.VAULT_ID}/replicationJobs/{waiting}/resume", {"properties": {"comments": "Done."}})
+    result = json.loads(process.communicate()[0])
     assert set(states(result).values()) == {"changed"} and result["job"]["state"] == "Succeeded"
 
 

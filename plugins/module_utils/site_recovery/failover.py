@@ -27,9 +27,9 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 )
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Outcome, Step, Target
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import items, jobs, recovery_plans
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import failover_jobs, items, jobs, recovery_plans
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import ReplicatedItem
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.jobs import Job, Task
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.jobs import Job
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.recovery_plans import failed_over, test_stands
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import check_input as check_vault
@@ -103,7 +103,7 @@ class Followed:
 
     @property
     def succeeded(self) -> bool:
-        return self.job.failed if self.stopping else self.job.succeeded or waits_for_cleanup(self.job)
+        return self.job.failed if self.stopping else self.job.succeeded or failover_jobs.waits_for_cleanup(self.job)
 
 
 def _body_test(wish: Wish, standing: Standing) -> Wire:
@@ -135,7 +135,9 @@ def _done_unplanned(item: ReplicatedItem) -> str | None:
 
 
 def _done_commit(item: ReplicatedItem) -> str | None:
-    return "its failover is committed already" if failed_over(item) and not commit_pending(item) else None
+    if commit_pending(item):
+        return None
+    return "its failover is committed already" if failed_over(item) else "no failover waits for its commit"
 
 
 def _done_cancel(item: ReplicatedItem) -> str | None:
@@ -182,7 +184,7 @@ ACTIONS: Mapping[str, Verb] = {
         _done_unplanned, {"active_location": "Recovery"}, "failover_input", _body_unplanned, confirm=True, recovers=True),
     "commit": Verb(
         "Commit", "CommitFailover", "commit the failover of", "failover_commit", "failoverCommit",
-        _done_commit, {"active_location": "Recovery", "commit_pending": False}, confirm=True),
+        _done_commit, {"commit_pending": False}, confirm=True),
     "cancel": Verb(
         "CancelFailover", "CancelFailover", "cancel the failover of", "failover_cancel", "failoverCancel",
         _done_cancel, {"active_location": "Primary"}, confirm=True, stops=("TestFailover", "UnplannedFailover", "PlannedFailover")),
@@ -237,14 +239,15 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
         return [] if followed.succeeded and not followed.troubles and (followed.stopping or not _open(verb, standing)) else [start]
     stopped = [job for job in standing.running if job.scenario in verb.stops]
     if stopped:
-        stop = f"cancel the running job {_called(stopped[0])} of {standing.kind} {standing.name}"
+        stop = f"cancel the running job {failover_jobs.called(stopped[0])} of {standing.kind} {standing.name}"
         return [Action(stop, (("POST", f"{stopped[0].id}/cancel"),), stopped[0])]
     own = [job for job in standing.running if job.scenario == verb.scenario]
     if own:
         return [Action(f"follow the running job {own[0].name}: {text}", (), own[0])]
     other = next((job for job in standing.running if job.scenario in EXCLUSIVE), None)
     if other:
-        raise AzureDRError(f"Cannot {_sentence(text)} now: the job {_called(other)} runs on it since {other.started}. Wait for it to end.")
+        running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
+        raise AzureDRError(f"Cannot {_sentence(text)} now: {running}. Wait for it to end.")
     if not _open(verb, standing):
         return []
     if not standing.allows(verb.operation):
@@ -260,7 +263,7 @@ def refusal(verb: Verb, text: str, standing: Standing) -> str:
     states = Counter(f"{item.protection_state}, active location {item.active_location}, test failover state {item.test_failover_state}"
                      for item in open_items)
     told = "; ".join(f"{state} ({count} machines)" if len(standing.items) > 1 else state for state, count in states.items())
-    jobs_told = "".join(f" The job {_called(job)} runs on it." for job in standing.running)
+    jobs_told = "".join(f" The job {failover_jobs.called(job)} runs on it." for job in standing.running)
     offered = ", ".join(standing.allowed) or "nothing"
     return (f"Cannot {_sentence(text)}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
             f"State: {told}.{jobs_told} {way_on(verb, open_items)}")
@@ -275,8 +278,6 @@ def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
         return "It is failed over and not committed: commit the failover first."
     if recovered:
         return "It is failed over and committed, which cannot be taken back: reprotect it, then it can fail over again, to where it was."
-    if verb.operation in ("Commit", "CancelFailover"):
-        return "It is not failed over: there is nothing to commit or to cancel."
     errors = sorted({str(error["message"]) for item in open_items for error in item.health_errors if error["level"] == "Error"})
     return "Look at its health with asr_vault_info" + (f"; it says: {' '.join(errors)}" if errors else ".")
 
@@ -284,11 +285,6 @@ def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
 def commit_pending(item: ReplicatedItem) -> bool:
     """Whether the item is failed over and its failover not committed."""
     return failed_over(item) and (item.allows("Commit") or "commitpending" in item.protection_state.lower())
-
-
-def waits_for_cleanup(job: Job) -> bool:
-    """Whether a test failover's job is over but for the clean-up, which older vaults have in the same job (API example, Suspended)."""
-    return job.scenario == "TestFailover" and job.state.lower() == "suspended" and "Resume" not in job.allowed_actions
 
 
 def test_network(wish: Wish, standing: Standing) -> str | None:
@@ -332,86 +328,8 @@ def _open(verb: Verb, standing: Standing) -> list[ReplicatedItem]:
     return [item for item in standing.items if verb.done(item) is None]
 
 
-def _called(job: Job) -> str:
-    return f"{job.label or job.scenario} ({job.name})"
-
-
 def _sentence(text: str) -> str:
     return text if text.startswith(("clean", "commit", "cancel")) else f"run the {text}"
-
-
-# -- what a job tells: pure
-
-
-def where(name: str, wire: Wire) -> str:
-    """Where a running job is, in one line: its tasks in progress, of a group how many machines are through, and what waits for a person."""
-    job = jobs.parse(wire)
-    parts = []
-    for task in job.tasks:
-        if task.state.lower() in ("inprogress", "suspended"):
-            through = sum(child.state.lower() == "succeeded" for child in task.children)
-            parts.append(task.label + (f": {through} of {len(task.children)} machines" if task.children else ""))
-    tasks = wire["properties"].get("tasks") or ()
-    waiting = [f"waits for a manual action: {told}. Do it, then resume the job {job.name}" for told in _manual(tasks)]
-    return f"{name}: {'; '.join(parts + waiting) or f'job {job.name} is {job.state}'}"
-
-
-def _manual(tasks: Iterable[Wire]) -> list[str]:
-    found = []
-    for task in tasks:
-        details = task.get("customDetails") or {}
-        running = (task.get("state") or "").lower() in ("inprogress", "suspended") or "Resume" in (task.get("allowedActions") or ())
-        if details.get("instanceType") == "ManualActionTaskDetails" and running and "name" in details:
-            found.append(f"{details['name']}: {details.get('instructions') or 'no instructions'}")
-        found += _manual((task.get("groupTaskCustomDetails") or {}).get("childTasks") or ())
-    return found
-
-
-def tasks_of(job: Job, item: ReplicatedItem) -> list[Task]:
-    """The tasks of a job that are about one machine: of a plan's job those that name it (in any letter case), else all."""
-    if (job.target_type or "").lower() != "recoveryplan":
-        return list(job.every_task())
-    return [task for task in job.every_task() if (task.target or "").lower() == item.friendly_name.lower()]
-
-
-def times(job: Job, item: ReplicatedItem) -> tuple[str | None, str | None]:
-    """When the work on a machine began and ended, by the service's own clock."""
-    found = tasks_of(job, item)
-    begun, ended = [task.started for task in found if task.started], [task.ended for task in found if task.ended]
-    return min(begun, key=items.when, default=job.started), max(ended, key=items.when, default=job.ended)
-
-
-def recovered_at(job: Job, item: ReplicatedItem) -> str | None:
-    """When the machine was up on the recovery side: in a plan's job the end of its last task, in its own that of the start task."""
-    found = [task for task in tasks_of(job, item) if task.ended]
-    starting = [task for task in found if not task.job and task.name.lower().startswith("start")]
-    return max((task.ended for task in starting or found if task.ended), key=items.when, default=job.ended)
-
-
-def seconds_between(begin: str | None, end: str | None) -> float | None:
-    """Seconds with one decimal. The end of a job is cut to whole seconds (recorded traffic), so it may be before a short one's start."""
-    return round(max(0.0, (items.when(end) - items.when(begin)).total_seconds()), 1) if begin and end else None
-
-
-def flat(tasks: Iterable[Task], group: str | None = None) -> list[Wire]:
-    """A job's tasks as one list, groups before what is in them."""
-    rows = []
-    for task in tasks:
-        rows.append({"name": task.label, "state": task.state, "group": group, "machine": task.target, "started": task.started,
-                     "ended": task.ended, "errors": [asdict(error) for error in task.errors]})
-        rows += flat(task.children, task.label)
-    return rows
-
-
-def job_view(job: Job) -> Wire:
-    return {"name": job.name, "id": job.id, "scenario": job.scenario, "state": job.state, "started": job.started, "ended": job.ended,
-            "tasks": flat(job.tasks), "errors": [asdict(error) for error in job.errors]}
-
-
-def trouble(job: Job) -> str:
-    """What a job says of its failure: its errors with causes and actions, each once; those of its tasks where it has none itself."""
-    errors = job.errors or [error for task in job.every_task() for error in task.errors]
-    return " ".join(dict.fromkeys(map(str, errors))) or f"the job {_called(job)} ended as {job.state} and says no more"
 
 
 def view(item: ReplicatedItem) -> Wire:
@@ -435,7 +353,8 @@ class Failover(Step[Standing]):
         self._verb = ACTIONS[wish.action]
 
     async def observe(self, target: Target) -> Standing:
-        seen = await (self._item(target.data) if isinstance(target.data, ReplicatedItem) else self._plan(target.data))
+        over = target.id in self.followed  # then what runs beside it is of no interest
+        seen = await (self._item(target.data) if isinstance(target.data, ReplicatedItem) else self._plan(target.data, over))
         self.before.setdefault(target.id, seen)
         return seen
 
@@ -452,14 +371,18 @@ class Failover(Step[Standing]):
         followed = self.followed.get(target.id)
         if followed is None:
             return None
-        if followed.troubles:
-            named = "; ".join(f"{job.target_name}: {trouble(job)}" for job in followed.troubles.values())
-            return f"The job {_called(followed.job)} ended as {followed.job.state}. {named}"
+        ended = f"The job {failover_jobs.called(followed.job)} ended as {followed.job.state}"
+        if followed.troubles and failover_jobs.of_plan(followed.job):
+            named = "; ".join(f"{child.target_name}: {failover_jobs.trouble(child)}" for child in followed.troubles.values())
+            return f"{ended}. {named}"
         if not followed.succeeded:
-            return f"The job {_called(followed.job)} ended as {followed.job.state}: {trouble(followed.job)}"
+            return f"{ended}: {failover_jobs.trouble(followed.job)}"
+        missed = failover_jobs.left_out(followed.job, _open(self._verb, observed))
+        if missed:
+            return f"{ended} and left out {', '.join(missed)}."
         if asyncio.get_running_loop().time() > self._ended[target.id] + SETTLE:
             states = {item.friendly_name: view(item) for item in _open(self._verb, observed)}
-            return f"The job {_called(followed.job)} ended as {followed.job.state}; {SETTLE / 60:.0f} minutes later the state is {states}"
+            return f"{ended}; {SETTLE / 60:.0f} minutes later the state is {states}"
         return None
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
@@ -480,7 +403,7 @@ class Failover(Step[Standing]):
         self._ended[target.id] = asyncio.get_running_loop().time()
 
     async def _start(self, target: Target, text: str, seconds: float) -> None:
-        standing = await self.observe(target)
+        standing = self.before[target.id]
         accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         async def begin(polling: Any) -> Any:
@@ -540,16 +463,17 @@ class Failover(Step[Standing]):
             if wire is not None:
                 job = jobs.parse(wire)
                 self.followed[target.id] = Followed(job, adopted, stopping)
-                if not job.running or waits_for_cleanup(job):
+                if not job.running or failover_jobs.waits_for_cleanup(job):
                     break
-                line = where(target.name, wire)
+                line = failover_jobs.where(target.name, wire)
                 if line != told:
                     self._progress.say(line)
                 told = line
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
-        self._progress.say(f"{target.name}: the job {_called(job)} ended as {job.state}")
-        self.followed[target.id] = Followed(job, adopted, stopping, await self._troubles(job, _open(self._verb, self.before[target.id])))
+        self._progress.say(f"{target.name}: the job {failover_jobs.called(job)} ended as {job.state}")
+        acted_on = _open(self._verb, self.before[target.id])
+        self.followed[target.id] = Followed(job, adopted, stopping, {} if stopping else await self._troubles(job, acted_on))
 
     async def _job(self, name: str) -> Wire | None:
         """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure."""
@@ -561,8 +485,10 @@ class Failover(Step[Standing]):
             raise
 
     async def _troubles(self, job: Job, acted_on: Sequence[ReplicatedItem]) -> dict[str, Job]:
-        """The jobs of a plan's machines that failed; a task that did not succeed is not trusted, the state of the machine's job decides."""
+        """The jobs of the machines that failed; of a plan's task that did not succeed the state of the machine's own job decides."""
         names = {item.friendly_name.lower(): item.friendly_name for item in acted_on}
+        if not failover_jobs.of_plan(job):
+            return dict.fromkeys(names, job) if job.failed else {}
         suspects = {task.job: names[task.target.lower()] for task in job.every_task() if task.job and (task.target or "").lower() in names
                     and task.target and task.state.lower() not in ("succeeded", "notstarted", "skipped")}
         read = await asyncio.gather(*(self._vault.job(self._azure, name) for name in suspects))
@@ -571,9 +497,10 @@ class Failover(Step[Standing]):
 
     # -- looking
 
-    async def _plan(self, name: str) -> Standing:
-        found, listed = await asyncio.gather(recovery_plans.plan(self._azure, self._vault, name), self._vault.jobs(self._azure))
-        active = [job for job in map(jobs.parse, listed) if job.running and not waits_for_cleanup(job)]
+    async def _plan(self, name: str, over: bool) -> Standing:
+        found = await recovery_plans.plan(self._azure, self._vault, name)
+        listed = [] if over else await self._vault.jobs(self._azure)
+        active = [job for job in map(jobs.parse, listed) if job.running and not failover_jobs.waits_for_cleanup(job)]
         own = [job for job in active if _is_plans(job, found)]
         current = {item.current_job.name for item in found.items if item.current_job}
         tests, recoveries = _networks(found.wires)
@@ -585,7 +512,7 @@ class Failover(Step[Standing]):
         wire = await self._azure.read("read the replicated item", item.id, get)
         found = items.parse(wire)
         current = [jobs.parse(await self._vault.job(self._azure, found.current_job.name))] if found.current_job else []
-        running = tuple(job for job in current if job.running and not waits_for_cleanup(job))
+        running = tuple(job for job in current if job.running and not failover_jobs.waits_for_cleanup(job))
         tests, recoveries = _networks([wire])
         return Standing(ITEM, found.id, found.friendly_name, (found.provider,), found.allowed_operations, (found,), running,
                         await self._points(found), tests, recoveries)
@@ -655,7 +582,7 @@ async def _last_look(step: Failover, outcome: Outcome) -> None:
     if outcome.state in ("failed", "timed_out"):
         try:
             outcome.after = step.view(await step.observe(outcome.target))
-        except AzureError:
+        except AzureDRError:
             outcome.after = {}  # nothing was seen, so nothing is told
 
 
@@ -681,12 +608,13 @@ def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int)
     troubled = [outcome for outcome in report.outcomes if outcome.state in ("failed", "timed_out")]
     ends = [row["recovered"] for row in rows if row["recovered"]]
     starts = [one.job.started for one in followed if one.job.started]
+    recovery_time = failover_jobs.seconds_between(min(starts, key=items.when, default=None), max(ends, key=items.when, default=None))
     found: Wire = {
         "changed": any(row["changed"] for row in rows),
         "action": wish.action,
         "targets": [{key: value for key, value in row.items() if key != "recovered"} for row in rows],
-        "job": job_view(followed[0].job) if len(followed) == 1 else None,
-        "rto_seconds": seconds_between(min(starts, key=items.when), max(ends, key=items.when)) if starts and ends and not bad else None,
+        "job": failover_jobs.view(followed[0].job) if len(followed) == 1 else None,
+        "rto_seconds": None if bad else recovery_time,
         "summary": summary | {"minimum_duration": round(report.minimum_duration, 1), "duration": round(report.duration, 1),
                               "throttled_requests": report.throttled_requests},
         "diff": [{"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
@@ -713,7 +641,7 @@ def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed 
     through = bool(after) and all(after.get(key) == value for key, value in verb.seen.items())
     state, reason = outcome.state, outcome.reason
     if failed is not None:
-        state, reason = "failed", trouble(failed)
+        state, reason = "failed", failover_jobs.trouble(failed)
     elif was_done and not (followed and followed.adopted):
         state, reason = "unchanged", was_done
     elif through:
@@ -721,8 +649,8 @@ def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed 
     elif state == "changed":  # a cancelled job leaves a machine where it was
         state = "changed" if before != after else "unchanged"
     worked = followed is not None and not (was_done and not followed.adopted)
-    started, ended = times(followed.job, item) if followed and worked else (None, None)
-    recovered = recovered_at(followed.job, item) if followed and worked and verb.recovers and state == "changed" else None
+    started, ended = failover_jobs.times(followed.job, item) if followed and worked else (None, None)
+    recovered = failover_jobs.recovered_at(followed.job, item) if followed and worked and verb.recovers and state == "changed" else None
     target = item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id
     row = {"id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id, "target_id": target,
            "state": state, "changed": state == "changed" or (state != "unchanged" and before != after and bool(after)), "reason": reason,
@@ -730,5 +658,5 @@ def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed 
            "started": started, "ended": ended, "recovered": recovered}
     error = failed and failed.errors
     row |= {"error": asdict(error[0])} if error else {}
-    seconds = seconds_between(followed.job.started, recovered) if followed and recovered else None
+    seconds = failover_jobs.seconds_between(followed.job.started, recovered) if followed and recovered else None
     return row | ({"rto_seconds": seconds} if seconds is not None else {})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import failover, items, jobs
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import failover, failover_jobs, items, jobs
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.failover import ITEM, PLAN, Followed, Standing, Wish
 
 VAULT = "/Subscriptions/s/resourceGroups/rg-dr-weu/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu"
@@ -72,6 +72,7 @@ def test_what_is_offered_and_not_done_is_started(action: str, member: items.Repl
     ("unplanned", recovered()),
     ("unplanned", recovered(allowed=("ReverseReplicate",))),
     ("commit", recovered(allowed=("ReverseReplicate",))),
+    ("commit", item()),
     ("cancel", item()),
 ])
 def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -> None:
@@ -83,7 +84,7 @@ def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -
     ("unplanned", under_test(), "run the action test_cleanup first"),
     ("test", recovered(), "commit the failover first"),
     ("test", recovered(allowed=("ReverseReplicate",)), "reprotect it"),
-    ("commit", item(), "nothing to commit"),
+    ("cancel", recovered(allowed=("ReverseReplicate",)), "cannot be taken back"),
     ("test", item(allowed=("TestFailoverCleanup",), testFailoverState="TestFailoverFailed"), "run the action test_cleanup first"),
 ])
 def test_what_is_not_offered_is_refused_with_the_way_on(action: str, member: items.ReplicatedItem, way_on: str) -> None:
@@ -94,6 +95,13 @@ def test_what_is_not_offered_is_refused_with_the_way_on(action: str, member: ite
 
 def test_a_plan_with_one_machine_through_goes_on_with_the_rest() -> None:
     assert planned("unplanned", standing(recovered("shop-db-01"), item("shop-web-01")))
+
+
+def test_a_plan_is_committed_also_where_one_machine_has_not_failed_over() -> None:
+    seen = standing(recovered("shop-db-01"), item("shop-web-01"))
+    assert planned("commit", seen)
+    done = Followed(job("CommitFailover", "Succeeded"), adopted=False)
+    assert planned("commit", standing(recovered("shop-db-01", allowed=("ReverseReplicate",)), item("shop-web-01")), done) == []
 
 
 def test_a_running_job_of_the_same_action_is_followed() -> None:
@@ -120,8 +128,8 @@ def test_cancel_stops_a_failover_that_runs() -> None:
 
 
 def test_a_test_failover_job_that_only_waits_for_its_cleanup_is_over() -> None:
-    assert failover.waits_for_cleanup(job("TestFailover", "Suspended"))
-    assert not failover.waits_for_cleanup(job("TestFailover", "Suspended", allowedActions=["Resume"]))
+    assert failover_jobs.waits_for_cleanup(job("TestFailover", "Suspended"))
+    assert not failover_jobs.waits_for_cleanup(job("TestFailover", "Suspended", allowedActions=["Resume"]))
 
 
 def test_after_the_job_nothing_is_missing_only_when_every_machine_says_so() -> None:
@@ -235,9 +243,9 @@ TASKS = [
 
 def test_times_of_a_machine_come_from_its_own_tasks_in_a_plans_job() -> None:
     ended = job(state="Succeeded", tasks=TASKS, endTime="2026-11-02T03:09:00Z")
-    assert failover.times(ended, item("shop-db-01")) == ("2026-11-02T03:00:01Z", "2026-11-02T03:04:00.7500000Z")
-    up = failover.recovered_at(ended, item("shop-web-01"))
-    assert failover.seconds_between(ended.started, up) == 300.0
+    assert failover_jobs.times(ended, item("shop-db-01")) == ("2026-11-02T03:00:01Z", "2026-11-02T03:04:00.7500000Z")
+    up = failover_jobs.recovered_at(ended, item("shop-web-01"))
+    assert failover_jobs.seconds_between(ended.started, up) == 300.0
 
 
 def test_a_machines_own_job_counts_to_the_end_of_its_start() -> None:
@@ -245,36 +253,42 @@ def test_a_machines_own_job_counts_to_the_end_of_its_start() -> None:
              {"name": "StartVmOnSecondary", "startTime": UNSET, "endTime": "2026-11-02T03:02:00.5Z"},
              {"name": "TidyUpTask", "startTime": UNSET, "endTime": "2026-11-02T03:08:00Z"}]
     ended = job(state="Succeeded", tasks=tasks, targetInstanceType="ProtectionEntity")
-    assert failover.seconds_between(ended.started, failover.recovered_at(ended, item())) == 120.0
+    assert failover_jobs.seconds_between(ended.started, failover_jobs.recovered_at(ended, item())) == 120.0
 
 
 def test_a_cut_end_never_gives_a_negative_time() -> None:
-    assert failover.seconds_between("2023-01-16T09:27:31.0648891Z", "2023-01-16T09:27:31.0000000Z") == 0.0
-    assert failover.seconds_between(None, "2023-01-16T09:27:31Z") is None
+    assert failover_jobs.seconds_between("2023-01-16T09:27:31.0648891Z", "2023-01-16T09:27:31.0000000Z") == 0.0
+    assert failover_jobs.seconds_between(None, "2023-01-16T09:27:31Z") is None
+
+
+def test_a_machine_of_which_no_task_was_done_was_left_out() -> None:
+    ended = job(state="Succeeded", tasks=TASKS)
+    assert failover_jobs.left_out(ended, [item("shop-db-01"), item("shop-app-01")]) == ["shop-app-01"]
+    assert failover_jobs.left_out(job(state="Succeeded"), [item()]) == []  # a job that names no machines says nothing of them
 
 
 def test_progress_tells_the_group_and_how_many_machines_are_through() -> None:
     running = group_task("Group 2: Start (2)", vm_task("a", UNSET, UNSET), vm_task("b", UNSET, UNSET, "InProgress"), state="InProgress")
     wire = {"id": f"{VAULT}/replicationJobs/j", "name": "j", "properties": {"state": "InProgress", "tasks": [TASKS[0], running]}}
-    assert failover.where("shop", wire) == "shop: Group 2: Start (2): 1 of 2 machines"
+    assert failover_jobs.where("shop", wire) == "shop: Group 2: Start (2): 1 of 2 machines"
 
 
 def test_progress_tells_what_waits_for_a_person() -> None:
     manual = {"name": "Check", "friendlyName": "Check DNS", "state": "Suspended", "allowedActions": ["Resume"], "customDetails": {
         "instanceType": "ManualActionTaskDetails", "name": "Check DNS", "instructions": "Point shop.example to West Europe."}}
     wire = {"id": f"{VAULT}/replicationJobs/j", "name": "j", "properties": {"state": "Suspended", "tasks": [manual]}}
-    assert "Point shop.example to West Europe. Do it, then resume the job j" in failover.where("shop", wire).replace("..", ".")
+    assert "Point shop.example to West Europe. Do it, then resume the job j" in failover_jobs.where("shop", wire).replace("..", ".")
 
 
 def test_a_failure_is_told_with_causes_and_action() -> None:
     error = {"serviceErrorDetails": {"code": "28040", "message": "The machine could not be started.", "possibleCauses": "No capacity.",
                                      "recommendedAction": "Choose another size."}}
-    told = failover.trouble(job(state="Failed", tasks=[{"name": "StartVmOnSecondary", "state": "InProgress", "errors": [error]}]))
+    told = failover_jobs.trouble(job(state="Failed", tasks=[{"name": "StartVmOnSecondary", "state": "InProgress", "errors": [error]}]))
     assert told == "28040: The machine could not be started. Possible causes: No capacity. Recommended action: Choose another size."
 
 
 def test_tasks_are_listed_groups_before_their_machines() -> None:
-    rows = failover.flat(job(tasks=TASKS).tasks)
+    rows = failover_jobs.flat(job(tasks=TASKS).tasks)
     assert [(row["name"], row["group"], row["machine"]) for row in rows[:3]] == [
         ("All groups failover", None, None), ("shop-db-01", "All groups failover", "SHOP-DB-01"),
         ("shop-web-01", "All groups failover", "SHOP-WEB-01")]
