@@ -344,7 +344,7 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
     found = await vault.find(azure, params)
     every = [mappings.parse(wire) for wire in await found.container_mappings(azure)]
     chosen = mappings.choose(every, params["mappings"])
-    wanted = await mappings.settle(azure, found, every, params)
+    wanted = await mappings.settle(azure, found, every, chosen, params)
     step = mappings.AutoUpdate(azure, found, wanted)
     report = await fleet.run(
         azure, [fleet.Target(mapping.id, mapping.name) for mapping in chosen], [step],

@@ -91,6 +91,7 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: "'UnplannedFailover' in item.allowed_operations"
     fail_msg: "{{ item.friendly_name }} is {{ item.protection_state }}: {{ item.health_errors }}"
+    quiet: true
   loop: "{{ shop.replicated_items }}"
   loop_control:
     label: "{{ item.friendly_name }}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -59,6 +62,22 @@ class RunningCloud:
         assert ended.stdout.strip().startswith("{"), ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
+    def run_playbook(self, tasks: list[dict[str, Any]], *arguments: str) -> str:
+        """What ansible-playbook says when it runs the tasks on localhost."""
+        folder = self._traffic.parent
+        playbook = folder / "playbook.yml"
+        playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments]
+        collections = next(part for part in sys.path if (Path(part) / "ansible_collections").is_dir())
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": collections, "LC_ALL": "C.UTF-8"}
+        ended = subprocess.run(command, env=environment | self.environment, capture_output=True, text=True, timeout=300, check=False)
+        return ended.stdout + ended.stderr
+
+    def run_examples(self, module: str) -> str:
+        """What ansible-playbook says when it runs the tasks in the module's EXAMPLES."""
+        source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text()
+        return self.run_playbook(yaml.safe_load(source.partition('EXAMPLES = r"""')[2].partition('"""')[0]))
+
     def traffic(self) -> list[dict[str, Any]]:
         """Every exchange until now, sign-in included: method, path, query, request, status, response."""
         return [json.loads(line) for line in self._traffic.read_text().splitlines()] if self._traffic.exists() else []
@@ -66,6 +85,14 @@ class RunningCloud:
     def writes(self) -> list[dict[str, Any]]:
         """The exchanges that asked for a change."""
         return [one for one in self.traffic() if one["method"] != "GET" and one["path"].lower().startswith("/subscriptions/")]
+
+    def list(self, path: str, api_version: str) -> list[dict[str, Any]]:
+        """The resources of a list, read without any module."""
+        async def read() -> list[dict[str, Any]]:
+            async with Azure({}, self.environment) as azure:
+                return await azure.list("read for a test", path, api_version)
+
+        return asyncio.run(read())
 
     def stop(self) -> None:
         self._process.terminate()

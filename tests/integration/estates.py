@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Body = dict[str, Any]
@@ -34,6 +36,12 @@ def estate(machines: Iterable[str] = ("shop-web-01", "shop-web-02"), plans: Mapp
     found += [body for name in machines for body in (*machine(name), item(name))]
     found += [plan(name, members) for name, members in (plans or {}).items()]
     return list({body["id"].lower(): body for body in [*found, *more]}.values())
+
+
+def shop() -> list[Body]:
+    """The sample estate."""
+    file = Path(__file__).parents[2] / "extensions" / "rehearsal_cloud" / "estates" / "shop.json"
+    return json.loads(file.read_text())["resources"]
 
 
 def guid(text: str) -> str:

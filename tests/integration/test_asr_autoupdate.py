@@ -57,7 +57,7 @@ def test_other_mappings_are_skipped_with_the_reason(cloud):
     vmm["properties"]["providerSpecificDetails"] = None
     unpaired = estates.mapping(PRIMARY, state="PairingFailed")
     running = cloud(estates.estate([], None, vmm, unpaired))
-    result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID})
+    result = running.run_module("asr_autoupdate", {})
     assert (result["changed"], result["counts"]["skipped"]) == (False, 2)
     reasons = " ".join(target["reason"] for target in result["targets"])
     assert "only A2A mappings" in reasons and "PairingFailed" in reasons
@@ -132,8 +132,13 @@ def test_an_account_that_cannot_do_it_is_refused_before_anything_is_changed(clou
     not_there = running.run_module("asr_autoupdate", {"automation_account_id": f"{ACCOUNT_ID}2"})
     assert not_there["failed"] and "There is no automation account" in not_there["msg"]
     none = running.run_module("asr_autoupdate", {})
-    assert none["failed"] and "no mapping of the vault has one yet" in none["msg"]
+    assert none["failed"] and "has an automation account yet" in none["msg"]
     assert not running.writes()
+
+
+def test_the_examples_run(cloud):
+    said = cloud(estates.shop()).run_examples("asr_autoupdate")
+    assert "failed=0" in said and "asr_autoupdate: " in said, said
 
 
 def test_run_as_accounts_are_warned_of(cloud):

@@ -51,6 +51,11 @@ class Mapping:
     health: str | None
     health_errors: tuple[Wire, ...]
 
+    @property
+    def has_update(self) -> bool:
+        """Whether there is automatic update for it at all."""
+        return self.provider.lower() == "a2a" and self.state.lower() == "paired"
+
     def view(self) -> fleet.View:
         """The mapping as users are shown it."""
         return {
@@ -158,15 +163,18 @@ def choose(mappings: Sequence[Mapping], wanted: Iterable[str] | None) -> list[Ma
 def account_for(mappings: Iterable[Mapping], given: str | None) -> str:
     """The automation account to use: the given one, else the one that the vault's mappings have.
 
-    Raises InputError when there is none, or when they have different ones: Site Recovery uses one for a whole vault (Microsoft Learn).
+    Raises AzureDRError when there is none, or when they have different ones: Site Recovery uses one for a whole vault (Microsoft Learn).
     """
     if given:
         return given
     known = {ids.key(mapping.account_id): mapping.account_id for mapping in mappings if mapping.account_id}
     if len(known) == 1:
         return next(iter(known.values()))
-    why = f"the mappings have different ones: {', '.join(known.values())}" if known else "no mapping of the vault has one yet"
-    raise InputError("automation_account_id", None, f"the id of an automation account, for {why}")
+    if known:
+        raise AzureDRError("The container mappings of the vault have different automation accounts, and a vault has one. Say which with "
+                           f"automation_account_id: {', '.join(sorted(known.values()))}.")
+    raise AzureDRError("No container mapping of the vault has an automation account yet. Say which one is to update the machines with "
+                       "automation_account_id.")
 
 
 async def check_account(azure: Any, account_id: str, authentication_type: str) -> None:
@@ -186,11 +194,17 @@ async def check_account(azure: Any, account_id: str, authentication_type: str) -
                            "cannot update the Mobility service. Switch the identity on, and grant it the Contributor role on the vault.")
 
 
-async def settle(azure: Any, vault: vaults.Vault, every: Sequence[Mapping], params: dict[str, Any]) -> Wanted:
-    """What asr_autoupdate's options ask for, with the automation account found and checked. Raises InputError, AzureDRError."""
+async def settle(azure: Any, vault: vaults.Vault, every: Sequence[Mapping], chosen: Sequence[Mapping], params: dict[str, Any]) -> Wanted:
+    """What asr_autoupdate's options ask for of the `chosen` among `every` mapping of the vault, with the automation account checked.
+
+    No account is needed where no chosen mapping has automatic update. Raises AzureDRError.
+    """
     if params["state"] == "disabled":
         return Wanted(False)
-    account_id = account_for(every, params["automation_account_id"])
+    given = params["automation_account_id"]
+    if not given and not any(mapping.has_update for mapping in chosen):
+        return Wanted(True)
+    account_id = account_for(every, given)
     check_subscription(account_id, vault.subscription)
     authentication_type = AUTHENTICATION[params["automation_account_authentication_type"]]
     await check_account(azure, account_id, authentication_type)
@@ -216,10 +230,10 @@ class AutoUpdate(fleet.Step[Mapping]):
         return parse(await self._azure.read("read the container mapping", target.id, self._operations.get(**self._of(target))))
 
     def plan(self, target: fleet.Target, observed: Mapping) -> list[fleet.Action]:
-        if observed.provider.lower() != "a2a":
+        if not observed.has_update:
+            if observed.provider.lower() == "a2a":
+                raise fleet.Skip(f"It is {observed.state or 'in no known state'}, and only Paired mappings can be changed.")
             raise fleet.Skip(f"It replicates with {observed.provider or 'another provider'}, and only A2A mappings have automatic update.")
-        if observed.state.lower() != "paired":
-            raise fleet.Skip(f"It is {observed.state or 'in no known state'}, and only Paired mappings can be changed.")
         if self._wanted.set_on(observed):
             if not (self._wanted.enabled and observed.health_errors):
                 return []
@@ -259,9 +273,11 @@ class AutoUpdate(fleet.Step[Mapping]):
 
     def failure(self, target: fleet.Target, observed: Mapping) -> str | None:
         self._looks[target.id] += 1
-        if self._wanted.set_on(observed) and self._looks[target.id] >= LOOKS:
+        if self._looks[target.id] < LOOKS:
+            return None
+        if self._wanted.set_on(observed):
             return f"Automatic update was set, but is still not healthy: {told(observed.health_errors)}"
-        return None
+        return f"Azure reported success, but automatic update is not {self._wanted.status} as it was asked to be."
 
     def _of(self, target: fleet.Target) -> dict[str, str]:
         fabric, container, mapping = ids.parse(target.id).names[1:]

@@ -78,9 +78,9 @@ class Vault:
         get = azure.site_recovery.replication_recovery_plans.get(**self.scope, recovery_plan_name=name)
         return await azure.read_or_none("read the recovery plan", f"{self.id}/replicationRecoveryPlans/{name}", get)
 
-    async def jobs(self, azure: Any, filter: str | None = None) -> list[Wire]:
+    async def jobs(self, azure: Any) -> list[Wire]:
         """The jobs that the vault remembers, without their tasks and errors: those are in `job` only (recorded traffic)."""
-        return await self._all(azure, "list the jobs", azure.site_recovery.replication_jobs.list(**self.scope, filter=filter))
+        return await self._all(azure, "list the jobs", azure.site_recovery.replication_jobs.list(**self.scope))
 
     async def job(self, azure: Any, name: str) -> Wire:
         """One job with its tasks and errors. Raises AzureError, also when there is no such job."""

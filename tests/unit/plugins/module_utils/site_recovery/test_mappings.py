@@ -89,9 +89,9 @@ def test_the_account_is_the_given_one_or_the_one_that_the_vault_has():
     one, other = mappings.parse(enabled("a")), mappings.parse(enabled("b", automationAccountArmId=f"{ACCOUNT}2"))
     assert mappings.account_for([one, other], ACCOUNT) == ACCOUNT
     assert mappings.account_for([one, mappings.parse(wire())], None) == ACCOUNT.upper()
-    with pytest.raises(InputError, match="no mapping of the vault has one"):
+    with pytest.raises(AzureDRError, match="has an automation account yet"):
         mappings.account_for([mappings.parse(wire())], None)
-    with pytest.raises(InputError, match="different ones"):
+    with pytest.raises(AzureDRError, match="different automation accounts"):
         mappings.account_for([one, other], None)
 
 
