@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The runbook as a user runs it: drill.yml and failover.yml through ansible-playbook. What came of it is read from the cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import estates
+import pytest
+
+import playbooks
+from playbooks import SQL, WEB, Body, play
+
+Start = Callable[..., Any]
+READER = {"default": {"actions": ["*/read"]}}
+AGENTS = {WEB: "AzureMonitorLinuxAgent", SQL: "AzureMonitorWindowsAgent"}
+
+
+def full(test_of: str) -> Body:
+    return {"match": {"method": "PUT", "path": f"*/virtualMachines/{test_of}/extensions/*"},
+            "do": {"operation": {"code": "VMExtensionProvisioningError", "message": f"The disk of {test_of} is full."}}}
+
+
+def monitored(cloud: Any, names: Iterable[str] = (WEB, SQL)) -> dict[str, list[str]]:
+    """What the cloud holds of each machine in the recovery region: its extensions (with their state) and its associations."""
+    found = {}
+    for name in names:
+        vm = estates.machine_id(name, estates.RECOVERY)
+        extensions = cloud.list(f"{vm}/extensions", "2024-07-01")
+        associations = cloud.list(f"{vm}/providers/Microsoft.Insights/dataCollectionRuleAssociations", "2023-03-11")
+        found[name] = [f"{one['name']} {one['properties']['provisioningState']}" for one in extensions] + sorted(
+            one["name"] for one in associations)
+    return found
+
+
+def whole(names: Iterable[str] = (WEB, SQL)) -> dict[str, list[str]]:
+    """What `monitored` gives when nothing is missing."""
+    return {name: [f"{AGENTS[name]} Succeeded", "configurationAccessEndpoint",
+                   f"dcra-dcr-shop-{'linux' if name == WEB else 'windows'}"] for name in names}
+
+
+def sent(cloud: Any) -> list[str]:
+    """The last word of every POST that reached the cloud, in order."""
+    return [one["path"].rpartition("/")[2] for one in cloud.writes() if one["method"] == "POST"]
+
+
+def states(cloud: Any) -> set[tuple[str, str]]:
+    items = cloud.list(f"{estates.VAULT_ID}/replicationProtectedItems", "2025-08-01")
+    return {(one["properties"]["activeLocation"], one["properties"]["protectionState"]) for one in items}
+
+
+def test_drill_and_failover_and_again(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop())
+    drill = play(running, tmp_path, "drill")
+    assert drill.status == 0, drill.output
+    assert sent(running) == ["testFailover", "testFailoverCleanup"]
+    assert states(running) == {("Primary", "Protected")}
+    tested = [one["path"] for one in running.writes() if one["method"] == "PUT"]
+    assert len(tested) == 6 and all("-test/" in path for path in tested)
+    machines = running.list(f"{estates.SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines", "2024-07-01")
+    assert not [one["name"] for one in machines if one["name"].endswith("-test")], "the clean-up left test machines"
+    again = play(running, tmp_path, "drill")
+    assert (again.status, again.changed) == (0, 0), again.output
+
+    failover = play(running, tmp_path, "failover")
+    assert failover.status == 0, failover.output
+    assert sent(running)[2:] == ["unplannedFailover", "failoverCommit"]
+    assert states(running) == {("Recovery", "UnplannedFailoverCommitted")}
+    assert monitored(running) == whole()
+    written = len(running.writes())
+    again = play(running, tmp_path, "failover")
+    assert (again.status, again.changed) == (0, 0), again.output
+    assert len(running.writes()) == written
+    check_records(drill, failover)
+
+
+def check_records(drill: playbooks.Played, failover: playbooks.Played) -> None:
+    """The records of a run that went well: who, what, when, each step and machine; for their owner only."""
+    for played, name, steps in ((drill, "drill", ["Test failover", "Restore monitoring", "Verify", "Clean up"]),
+                                (failover, "failover", ["Failover", "Restore monitoring", "Verify", "Commit"])):
+        record = played.record
+        assert record["outcome"] == "succeeded" and record["failures"] == []
+        assert [(step["name"], step["outcome"]) for step in record["steps"]] == [(step, "succeeded") for step in steps]
+        assert all(len(step["machines"]) == 2 for step in record["steps"])
+        about = record["about"]
+        assert about["name"] == name and about["client_id"] == "operator" and about["user"] and about["controller"] and about["written"]
+        assert record["rto"]["measured_seconds"] > 0 and record["rto"]["met"] is True
+        text = played.records[-1].with_suffix(".md")
+        assert WEB in text.read_text() and SQL in text.read_text()
+        assert {stat.S_IMODE(file.stat().st_mode) for file in (text, played.records[-1])} == {0o600}
+    [web] = [one for one in failover.step("Failover")["machines"] if one["name"] == WEB]
+    assert web["state"] == "changed" and web["started"] < web["ended"] and web["rto_seconds"] > 0
+    assert web["target_id"].lower() == estates.machine_id(WEB, estates.RECOVERY).lower()
+
+
+def test_a_drill_whose_restore_fails_is_cleaned_up_and_told(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(), faults=[full(f"{WEB}-test")])
+    drill = play(running, tmp_path, "drill")
+    assert drill.status != 0
+    assert sent(running) == ["testFailover", "testFailoverCleanup"] and states(running) == {("Primary", "Protected")}
+    assert drill.record["outcome"] == "failed"
+    assert [(one["step"], one["machine"]) for one in drill.record["failures"]] == [("Restore monitoring", f"{WEB}-test")]
+    assert f"The disk of {WEB}-test is full" in drill.record["failures"][0]["reason"]
+    assert drill.step("Clean up")["outcome"] == "succeeded" and drill.step("Verify")["outcome"] == "not run"
+
+
+def test_without_all_machines_restored_nothing_is_committed_and_the_next_run_goes_on(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(), faults=[full(WEB) | {"count": 1}])
+    failed = play(running, tmp_path, "failover")
+    assert failed.status != 0 and sent(running) == ["unplannedFailover"]
+    assert monitored(running, [SQL]) == whole([SQL])
+    assert [(one["step"], one["machine"]) for one in failed.record["failures"]] == [("Restore monitoring", WEB)]
+    assert f"The disk of {WEB} is full" in failed.record["failures"][0]["reason"]
+    assert failed.step("Commit")["outcome"] == "not run"
+
+    again = play(running, tmp_path, "failover")
+    assert again.status == 0, again.output
+    assert sent(running) == ["unplannedFailover", "failoverCommit"] and monitored(running) == whole()
+
+
+def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cloud: Start, tmp_path: Path) -> None:
+    fault = {"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"operation": {
+        "item": WEB, "status": "Failed", "code": "28040", "message": "The region has no room for it."}}}
+    running = cloud(playbooks.shop(), faults=[fault])
+    failover = play(running, tmp_path, "failover")
+    assert failover.status != 0 and sent(running) == ["unplannedFailover"]
+    assert monitored(running, [SQL]) == whole([SQL])
+    [failure] = failover.record["failures"]
+    assert (failure["step"], failure["machine"], failure["code"]) == ("Failover", WEB, "28040")
+    assert "The region has no room for it." in failure["reason"]
+
+
+def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(), permissions=READER)
+    for playbook in ("drill", "failover"):
+        played = play(running, tmp_path, playbook, {"failover_confirm": ""}, "--check", "--diff")
+        assert played.status == 0 and played.changed > 0, played.output
+        assert played.record["about"]["check_mode"] is True
+    assert running.writes() == []
+
+
+def test_it_does_nothing_while_it_is_not_clear_to_what(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(estates.vault("rsv-other-weu"), estates.plan("other", [[WEB]])))
+    vaults = play(running, tmp_path, "failover")
+    assert vaults.status != 0 and "rsv-dr-weu" in vaults.output and "rsv-other-weu" in vaults.output
+    named = {"failover_vault_name": "rsv-dr-weu", "failover_resource_group": "rg-dr-weu"}
+    plans = play(running, tmp_path, "failover", named)
+    assert plans.status != 0 and "shop" in plans.record["failures"][0]["reason"] and "other" in plans.record["failures"][0]["reason"]
+    for confirm in ("Shop", ""):
+        refused = play(running, tmp_path, "failover", {**named, "failover_recovery_plan": "shop", "failover_confirm": confirm})
+        assert refused.status != 0 and "confirm" in refused.record["failures"][0]["reason"]
+    assert running.writes() == []
+
+
+def offspring(process: int) -> list[int]:
+    """A process and all below it; ansible's workers are in sessions of their own, so no process group holds them all."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = entry.parent.name, entry.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        parents[int(name)] = int(rest[1])
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processes of a run can be found on Linux only")
+def test_a_run_that_was_killed_is_run_again_and_goes_on(cloud: Start, tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(), speed=60)
+    with subprocess.Popen(playbooks.command("failover", playbooks.VARIABLES), env=playbooks.environment(running, tmp_path), cwd=tmp_path,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+        deadline = time.monotonic() + 60
+        while not any("/replicationJobs/" in one["path"] for one in running.traffic()):
+            assert time.monotonic() < deadline and killed.poll() is None, "the failover did not begin"
+            time.sleep(0.1)
+        for process in reversed(offspring(killed.pid)):
+            os.kill(process, signal.SIGKILL)
+    assert sent(running) == ["unplannedFailover"] and ("Recovery", "UnplannedFailoverCommitPending") not in states(running)
+    again = play(running, tmp_path, "failover")
+    assert again.status == 0, again.output
+    assert sent(running) == ["unplannedFailover", "failoverCommit"]
+    assert monitored(running) == whole() and again.record["outcome"] == "succeeded"
+
+
+def test_the_rehearsal_runs_on_an_estate_in_azures_letter_case(tmp_path: Path) -> None:
+    """Site Recovery puts the ids of machines and networks into small letters, its own begin with /Subscriptions/, and machines are called
+    as their makers liked (recorded traffic)."""
+    machine = "Shop-WEB-01"
+    resources = estates.estate([machine], {"Shop-Plan": [[machine]]})
+    for body in resources:
+        if body["type"].endswith("virtualMachines"):
+            body["id"] = body["id"].replace("/resourceGroups/rg-shop-neu/", "/resourceGroups/RG-SHOP-NEU/")
+        if body["type"].endswith("replicationRecoveryPlans"):
+            member = body["properties"]["groups"][-1]["replicationProtectedItems"][0]
+            member["id"] = member["id"].replace("/Subscriptions/", "/subscriptions/").replace("/rsv-dr-weu/", "/RSV-DR-WEU/")
+    estate, traffic = tmp_path / "estate.json", tmp_path / "traffic.jsonl"
+    estate.write_text(json.dumps({"resources": resources}))
+    home = tmp_path / "home"
+    ready = {"HOME": str(home), "PWD": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1",
+             "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"), "AZURE_SECRET": "of-the-real-azure"}
+    home.mkdir()
+    ended = subprocess.run(
+        [sys.executable, str(playbooks.ROOT / "extensions/rehearsal_cloud/rehearse.py"), "--estate", str(estate), "--traffic", str(traffic),
+         "--speed", "600"], env=ready, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    exchanges = [json.loads(line) for line in traffic.read_text().splitlines()]
+    posts = [one["path"].rpartition("/")[2] for one in exchanges if one["method"] == "POST" and "/replicationRecoveryPlans/" in one["path"]]
+    assert posts == ["testFailover", "testFailoverCleanup", "unplannedFailover", "failoverCommit"]
+    installed = [one["path"] for one in exchanges if one["method"] == "PUT" and "/extensions/" in one["path"]]
+    assert [path.split("/virtualMachines/")[1] for path in installed] == [
+        f"{machine}-test/extensions/AzureMonitorLinuxAgent", f"{machine}/extensions/AzureMonitorLinuxAgent"]
+    assert len(list((home / "evidence").glob("*.json"))) == 2
