@@ -126,7 +126,9 @@ def step(seconds: float, tasks: list[str], phase: str = "", items: list[str] | N
 
 
 def _items(cloud: Cloud, groups: list[Body]) -> list[str]:
-    return [member["id"] for group in groups for member in group.get("replicationProtectedItems") or [] if cloud.store.get(member["id"])]
+    """The ids of the items that exist, in the letter case of the items: a plan may write them otherwise."""
+    found = (cloud.store.get(member["id"]) for group in groups for member in group.get("replicationProtectedItems") or [])
+    return [item["id"] for item in found if item is not None]
 
 
 def _children(group: Body) -> list[Body]:
@@ -250,8 +252,9 @@ def _child(cloud: Cloud, body: Body, run: Body, identifier: str) -> None:
         known = run["children"][key(identifier)] = child["id"]
         if key(identifier) in run["failed"]:
             end(cloud, child, "Failed", run["failed"][key(identifier)])
+    guid = entity_guid(identifier)
     for one in all_tasks(body["properties"]["tasks"]):
-        if one["taskType"] == "VirtualMachineTaskDetails" and one["taskId"].endswith(entity_guid(identifier)):
+        if one["taskType"] == "VirtualMachineTaskDetails" and one["taskId"].endswith(guid):
             child_job = cloud.store.get(known) if known else None
             if child_job is not None:
                 shown = child_job["properties"]
@@ -306,8 +309,9 @@ def _fail(cloud: Cloud, job: str, run: Body, item: Body, child: Body, error: Bod
     replication.release(cloud, item["id"])
     end(cloud, child, "Failed", error)
     body: Any = cloud.store.get(job)
+    guid = entity_guid(item["id"])
     for one in all_tasks(body["properties"]["tasks"]):
-        if one["taskId"].endswith(entity_guid(item["id"])):
+        if one["taskId"].endswith(guid):
             if one["state"] == "InProgress":
                 one["errors"].append(job_error(error, cloud.clock.now, body["properties"]["activityId"], one["taskId"]))
             _give_up(one, cloud.clock.now)
