@@ -46,7 +46,7 @@ PLAN_POINTS = {
     "a2a": {"latest": "Latest", "latest_processed": "LatestProcessed", "latest_crash_consistent": "LatestCrashConsistent",
             "latest_application_consistent": "LatestApplicationConsistent"},
     "hypervreplicaazure": {"latest": "Latest", "latest_processed": "LatestProcessed",
-                              "latest_application_consistent": "LatestApplicationConsistent"},
+                           "latest_application_consistent": "LatestApplicationConsistent"},
 }
 # An item takes the id of one recovery point, none for the latest. How the recoveryPointType of the points begins that are looked through:
 # the API document calls them ApplicationConsistent and CrashConsistent, AppConsistent is met too.
@@ -69,7 +69,8 @@ class Wish:
 class Standing:
     """A unit as it stands: what Site Recovery offers on it, its items, and the jobs that run on it.
 
-    `points` is the recovery point that the wish means, by item; the networks are those that its machines are set to.
+    `point` is the id of the recovery point that the wish means, of an item only and None for the latest; the networks are those that the
+    machines are set to.
     """
 
     kind: str
@@ -79,7 +80,7 @@ class Standing:
     allowed: tuple[str, ...]
     items: tuple[ReplicatedItem, ...]
     running: tuple[Job, ...] = ()
-    points: Mapping[str, str] = field(default_factory=dict)
+    point: str | None = None
     test_networks: tuple[str, ...] = ()
     recovery_networks: tuple[str, ...] = ()
 
@@ -283,8 +284,10 @@ def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
 
 
 def commit_pending(item: ReplicatedItem) -> bool:
-    """Whether the item is failed over and its failover not committed."""
-    return failed_over(item) and (item.allows("Commit") or "commitpending" in item.protection_state.lower())
+    """Whether the item is failed over and its failover not committed; taken to be so while Site Recovery offers nothing, as it does for a
+    while after a job (recorded traffic, there after enabling)."""
+    pending = item.allows("Commit") or "commitpending" in item.protection_state.lower()
+    return failed_over(item) and (pending or not item.allowed_operations)
 
 
 def test_network(wish: Wish, standing: Standing) -> str | None:
@@ -311,8 +314,7 @@ def _provider_details(wish: Wish, standing: Standing) -> Any:
     """The provider's part of a failover: a list for a plan, an object for an item (recorded traffic, Azure API document)."""
     if standing.kind == PLAN:
         return [{"instanceType": provider} | _plan_point(wish, provider) for provider in standing.providers]
-    point = standing.points.get(ids.key(standing.id))
-    return {"instanceType": standing.providers[0]} | ({"recoveryPointId": point} if point else {})
+    return {"instanceType": standing.providers[0]} | ({"recoveryPointId": standing.point} if standing.point else {})
 
 
 def _plan_point(wish: Wish, provider: str) -> Wire:
@@ -515,21 +517,21 @@ class Failover(Step[Standing]):
         running = tuple(job for job in current if job.running and not failover_jobs.waits_for_cleanup(job))
         tests, recoveries = _networks([wire])
         return Standing(ITEM, found.id, found.friendly_name, (found.provider,), found.allowed_operations, (found,), running,
-                        await self._points(found), tests, recoveries)
+                        await self._point(found), tests, recoveries)
 
-    async def _points(self, item: ReplicatedItem) -> dict[str, str]:
+    async def _point(self, item: ReplicatedItem) -> str | None:
         """The recovery point that the wish means for an item; none for the latest, or where the action takes none."""
         point = self._wish.recovery_point
         if not self._verb.recovers or point == "latest":
-            return {}
+            return None
         if point not in ITEM_POINTS:
-            return {ids.key(item.id): point}
+            return point
         pager = self._azure.site_recovery.recovery_points.list_by_replication_protected_items(**self._vault.scope, **_place(item))
         listed = await self._azure.collect("list the recovery points", item.id, pager)
         fit = [wire for wire in listed if (wire["properties"].get("recoveryPointType") or "").lower().startswith(ITEM_POINTS[point])]
         if not fit:
             raise AzureDRError(f"{item.friendly_name} has no recovery point for {point}; it has {len(listed)} recovery points in all.")
-        return {ids.key(item.id): max(fit, key=lambda wire: items.when(wire["properties"]["recoveryPointTime"]))["id"]}
+        return str(max(fit, key=lambda wire: items.when(wire["properties"]["recoveryPointTime"]))["id"])
 
 
 def _place(item: ReplicatedItem) -> dict[str, str]:
@@ -564,7 +566,8 @@ async def fail_over(azure: Any, vault: Vault, params: Mapping[str, Any], *, chec
     step = Failover(azure, vault, wanted, progress)
     report = await fleet.run(azure, targets, [step], check=check, timeout=params["timeout"] * 60, noun=noun, progress=progress)
     await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
-    return results(wanted, step, report, params["max_failures"]), ([unconfirmed] if unconfirmed else []) + warnings(wanted, step)
+    told = warnings(wanted, step, report)
+    return results(wanted, step, report, params["max_failures"]), [unconfirmed, *told] if unconfirmed else told
 
 
 async def _targets(azure: Any, vault: Vault, params: Mapping[str, Any]) -> tuple[list[Target], str, str]:
@@ -586,14 +589,13 @@ async def _last_look(step: Failover, outcome: Outcome) -> None:
             outcome.after = {}  # nothing was seen, so nothing is told
 
 
-def warnings(wish: Wish, step: Failover) -> list[str]:
+def warnings(wish: Wish, step: Failover, report: fleet.Report) -> list[str]:
     """What went well and should still be known."""
     told = [followed.warning for followed in step.followed.values() if followed.warning]
-    if wish.action == "test":
-        for seen in step.before.values():
-            if _open(ACTIONS["test"], seen) and seen.recovery_networks and in_production_network(wish, seen):
-                told.append(f"The test failover of {seen.name} goes into {test_network(wish, seen)}, the network of a real failover. "
-                            "Set test_network_id to a network that is isolated from it.")
+    begun = [step.before[outcome.target.id] for outcome in report.outcomes if wish.action == "test" and outcome.actions]
+    told += [f"The test failover of {seen.name} goes into {test_network(wish, seen)}, the network of a real failover. "
+             "Set test_network_id to a network that is isolated from it."
+             for seen in begun if not seen.running and in_production_network(wish, seen)]
     return told
 
 
@@ -636,27 +638,35 @@ def _rows(verb: Verb, step: Failover, outcome: Outcome) -> list[Wire]:
 
 def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> Wire:
     before, after = view(item), outcome.after.get(item.id, {})
+    state, reason = _fate(verb, item, outcome, followed)
+    row: Wire = {
+        "id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id,
+        "target_id": item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id,
+        "state": state, "changed": state == "changed" or (state != "unchanged" and bool(after) and before != after), "reason": reason,
+        "before": before, "after": after, "job": None, "started": None, "ended": None, "recovered": None}
+    if followed is None or state == "unchanged":
+        return row
+    job = followed.job
+    started, ended = failover_jobs.times(job, item)
+    row |= {"job": job.name, "started": started, "ended": ended}
+    if verb.recovers and state == "changed":
+        row["recovered"] = failover_jobs.recovered_at(job, item)
+        row["rto_seconds"] = failover_jobs.seconds_between(job.started, row["recovered"])
+    failed = followed.troubles.get(item.friendly_name.lower())
+    return row | ({"error": asdict(failed.errors[0])} if failed and failed.errors else {})
+
+
+def _fate(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> tuple[str, str | None]:
+    """The state of a machine, and why: its own, where it differs from that of its unit."""
     failed = followed.troubles.get(item.friendly_name.lower()) if followed else None
-    was_done = verb.done(item)
-    through = bool(after) and all(after.get(key) == value for key, value in verb.seen.items())
-    state, reason = outcome.state, outcome.reason
     if failed is not None:
-        state, reason = "failed", failover_jobs.trouble(failed)
-    elif was_done and not (followed and followed.adopted):
-        state, reason = "unchanged", was_done
-    elif through:
-        state, reason = "changed", None
-    elif state == "changed":  # a cancelled job leaves a machine where it was
-        state = "changed" if before != after else "unchanged"
-    worked = followed is not None and not (was_done and not followed.adopted)
-    started, ended = failover_jobs.times(followed.job, item) if followed and worked else (None, None)
-    recovered = failover_jobs.recovered_at(followed.job, item) if followed and worked and verb.recovers and state == "changed" else None
-    target = item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id
-    row = {"id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id, "target_id": target,
-           "state": state, "changed": state == "changed" or (state != "unchanged" and before != after and bool(after)), "reason": reason,
-           "before": before, "after": after, "job": followed.job.name if followed and worked else None,
-           "started": started, "ended": ended, "recovered": recovered}
-    error = failed and failed.errors
-    row |= {"error": asdict(error[0])} if error else {}
-    seconds = failover_jobs.seconds_between(followed.job.started, recovered) if followed and recovered else None
-    return row | ({"rto_seconds": seconds} if seconds is not None else {})
+        return "failed", failover_jobs.trouble(failed)
+    done = verb.done(item)
+    if done and not (followed and followed.adopted):
+        return "unchanged", done
+    after = outcome.after.get(item.id, {})
+    if after and all(after.get(key) == value for key, value in verb.seen.items()):
+        return "changed", None
+    if outcome.state == "changed":  # by a job that was cancelled, which leaves some machines where they were
+        return ("changed" if after != view(item) else "unchanged"), None
+    return outcome.state, outcome.reason

@@ -85,6 +85,7 @@ def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -
     ("test", recovered(), "commit the failover first"),
     ("test", recovered(allowed=("ReverseReplicate",)), "reprotect it"),
     ("cancel", recovered(allowed=("ReverseReplicate",)), "cannot be taken back"),
+    ("commit", recovered(allowed=()), "It offers: nothing"),
     ("test", item(allowed=("TestFailoverCleanup",), testFailoverState="TestFailoverFailed"), "run the action test_cleanup first"),
 ])
 def test_what_is_not_offered_is_refused_with_the_way_on(action: str, member: items.ReplicatedItem, way_on: str) -> None:
@@ -186,7 +187,7 @@ def test_the_body_of_a_plans_test_failover() -> None:
 
 def test_the_body_of_an_items_test_failover_to_one_recovery_point() -> None:
     one = item()
-    seen = Standing(ITEM, one.id, one.friendly_name, ("A2A",), READY, (one,), points={one.id.lower(): "/point"})
+    seen = Standing(ITEM, one.id, one.friendly_name, ("A2A",), READY, (one,), point="/point")
     assert failover.ACTIONS["test"].body(Wish("test", test_network_id="none"), seen) == {  # type: ignore[misc]
         "failoverDirection": "PrimaryToRecovery", "networkType": "NoNetworkAttachAsInput",
         "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointId": "/point"}}
