@@ -133,7 +133,8 @@ def fill(cloud: Cloud, item: Body) -> None:
     defaults: Body = {
         "friendlyName": item["name"], "protectionState": "Protected", "protectionStateDescription": "Protected",
         "activeLocation": "Primary", "testFailoverState": "None", "testFailoverStateDescription": "None",
-        "replicationHealth": "Normal", "failoverHealth": "Normal", "healthErrors": [], "currentScenario": replication.scenario(item["id"]), "providerSpecificDetails": {}}
+        "replicationHealth": "Normal", "failoverHealth": "Normal", "healthErrors": [],
+        "currentScenario": replication.scenario(item["id"]), "providerSpecificDetails": {}}
     for name, value in defaults.items():
         if properties.get(name) is None:
             properties[name] = value
