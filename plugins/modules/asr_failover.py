@@ -134,6 +134,15 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Fail over two machines only, to the recovery point that is ready
+  cloudops.azure_dr.asr_failover:
+    action: unplanned
+    resource_group: rg-dr-weu
+    vault_name: rsv-dr-weu
+    replicated_items: [shop-web-01, shop-web-02]
+    recovery_point: latest_processed
+    confirm: rsv-dr-weu
+
 - name: North Europe is gone - fail over, without waiting for machines that cannot answer
   cloudops.azure_dr.asr_failover:
     action: unplanned
@@ -150,14 +159,6 @@ EXAMPLES = r"""
     vault_name: rsv-dr-weu
     recovery_plan: shop
     confirm: shop
-
-- name: Try two machines only, on the recovery point that is ready
-  cloudops.azure_dr.asr_failover:
-    action: test
-    resource_group: rg-dr-weu
-    vault_name: rsv-dr-weu
-    replicated_items: [shop-web-01, shop-web-02]
-    recovery_point: latest_processed
 """
 
 RETURN = r"""

@@ -129,6 +129,8 @@ def test_chosen_items_fail_over_all_at_once_and_the_vault_confirms(cloud: Start)
     result = run(azure, "unplanned", **chosen, confirm="rsv-dr-weu", recovery_point="latest_processed")
     assert states(result) == {"shop-web-01": "changed", "shop-web-02": "changed"}
     assert len({target["job"] for target in result["targets"]}) == 2 and result["rto_seconds"] > 0
+    again = run(azure, "unplanned", **chosen, confirm="rsv-dr-weu", recovery_point="latest_processed")
+    assert not again["changed"] and set(states(again).values()) == {"unchanged"}
     rest = run(azure, "unplanned", confirm="shop")
     assert states(rest) == {"shop-db-01": "changed", "shop-web-01": "unchanged", "shop-web-02": "unchanged"}
 

@@ -520,9 +520,9 @@ class Failover(Step[Standing]):
                         await self._point(found), tests, recoveries)
 
     async def _point(self, item: ReplicatedItem) -> str | None:
-        """The recovery point that the wish means for an item; none for the latest, or where the action takes none."""
+        """The recovery point that the wish means for an item; none for the latest, and where no failover is to begin."""
         point = self._wish.recovery_point
-        if not self._verb.recovers or point == "latest":
+        if not self._verb.recovers or point == "latest" or self._verb.done(item) or not item.allows(self._verb.operation):
             return None
         if point not in ITEM_POINTS:
             return point
