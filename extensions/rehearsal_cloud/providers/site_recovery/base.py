@@ -68,6 +68,11 @@ def stored_id(cloud: Cloud, identifier: str) -> str:
     return str(body["id"]) if body else identifier
 
 
+def current_scenario(item_id: str, name: str = "None", job: str = "", started: str = "1753-01-01T01:01:01Z") -> Body:
+    """currentScenario: "None" and a job that does not exist while nothing runs (recorded traffic)."""
+    return {"scenarioName": name, "jobId": job or f"{asr_id(vault_of(item_id))}/replicationJobs/None", "startTime": started}
+
+
 def refusal(status: int, code: str, detail_code: str, message: str, causes: str, action: str) -> refusals.Refusal:
     """An error answer of Site Recovery: what tells is in details[0] (recorded traffic)."""
     detail = {"code": detail_code, "message": message, "possibleCauses": causes, "recommendedAction": action,

@@ -8,7 +8,6 @@ What a failover leaves behind (states, allowed operations) follows the API's exa
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,23 +18,21 @@ from ...resource_types import Body
 from ...timeline import effect
 from .. import compute
 from . import replication
+from .a2a import is_a2a, recovered_machine, source_machine, switched
 from .base import (
     ITEM,
     PLAN,
     ancestor,
-    asr_id,
     bad_request,
     entity_guid,
-    friendly,
-    instance_type,
     last,
     no_such_resource,
-    stored_id,
     vault_of,
 )
-from .fabrics import location_of, provider_id
-from .items import Items, disk, recovery_points, refuse_busy
+from .fabrics import location_of
+from .items import Items, refuse_busy
 from .operations import begin
+from .recovery_points import recovery_points
 from .scenarios import SCENARIOS, job_error
 
 NETWORK_TYPES = ("VmNetworkAsInput", "NoNetworkAttachAsInput")
@@ -43,24 +40,6 @@ NETWORK_TYPES = ("VmNetworkAsInput", "NoNetworkAttachAsInput")
 AFTER_FAILOVER = ["Commit", "CancelFailover", "ChangePit", "DisableProtection"]
 AFTER_COMMIT = ["ReverseReplicate", "DisableProtection"]
 AFTER_COMMIT_ON_PREMISES = ["PlannedFailover", "DisableProtection"]
-
-
-def is_a2a(item: Body) -> bool:
-    return instance_type(item["properties"].get("providerSpecificDetails")) == "A2A"
-
-
-def source_machine(item: Body) -> str:
-    return str(item["properties"]["providerSpecificDetails"].get("fabricObjectId") or "")
-
-
-def recovered_machine(item: Body, test: bool = False) -> str:
-    """The id of the VM that a failover of the item makes ("" when the item does not say where)."""
-    details = item["properties"]["providerSpecificDetails"]
-    name = details.get("recoveryAzureVMName") or details.get("recoveryAzureVmName") or item["properties"]["friendlyName"]
-    if test:
-        name = details.get("tfoAzureVMName") or f"{name}-test"
-    group = details.get("recoveryAzureResourceGroupId")
-    return f"{group}/providers/Microsoft.Compute/virtualMachines/{name}" if group else ""
 
 
 def recovery_location(cloud: Cloud, item: Body) -> str:
@@ -173,7 +152,7 @@ def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
         replication.start(cloud, item)
         return
     given = options.get("providerSpecificDetails") or {}
-    moved = _switched(cloud, item, given if isinstance(given, dict) else {})
+    moved = switched(cloud, item, given if isinstance(given, dict) else {})
     nics = item["properties"]["providerSpecificDetails"].get("vmNics") or []
     network = next((one.get("vMNetworkName") for one in nics), None)
     subnet = next((config.get("subnetName") for one in nics for config in one.get("ipConfigs") or []), None)
@@ -184,61 +163,6 @@ def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
                                             lifecycle=item["properties"]["providerSpecificDetails"].get("lifecycleId") or cloud.guid())
     replication.start(cloud, moved)
     _follow(cloud, item, moved)
-
-
-def _switched(cloud: Cloud, item: Body, given: Body) -> Body:
-    """The item as it is on the other side."""
-    old = item["properties"]
-    container = str(cloud.store.get(old["recoveryContainerId"])["id"])  # type: ignore[index]
-    fabric, home = ancestor(container, 1), ancestor(item["id"], 1)
-    moved = copy.deepcopy(item)
-    properties, details = moved["properties"], moved["properties"]["providerSpecificDetails"]
-    identifier = f"{container}/replicationProtectedItems/{item['name']}"
-    source = recovered_machine(item)
-    machine = cloud.store.get(source) or {"properties": {}}
-    group = given.get("recoveryResourceGroupId") or stored_id(cloud, source_machine(item)).split("/providers/")[0]
-    storage = machine["properties"].get("storageProfile") or {}
-    recovered_group = source.split("/providers/")[0]
-    sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{one['failoverDiskName']}"}
-                                           for one in details.get("protectedManagedDisks") or []]
-    disks = [disk(storage, one, group) for one in sent]
-    for one, before in zip(disks, details.get("protectedManagedDisks") or [], strict=False):
-        one.update(diskCapacityInBytes=before["diskCapacityInBytes"], diskType=before["diskType"],
-                   recoveryOrignalTargetDiskId=f"{group}/providers/Microsoft.Compute/disks/{before['diskName']}")
-    details.pop("agentCertificateExpiryDate", None)
-    details.update(
-        fabricObjectId=source.lower(), managementId=cloud.guid(), protectedManagedDisks=disks, recoveryAzureResourceGroupId=group,
-        primaryFabricLocation=details.get("recoveryFabricLocation"), recoveryFabricLocation=details.get("primaryFabricLocation"),
-        selectedRecoveryAzureNetworkId=None, monitoringPercentageCompletion=None, monitoringJobType=None, lastHeartbeat=None,
-        recoveryFabricObjectId=None, vmProtectionState="UnprotectedStatesBegin", vmProtectionStateDescription="Enabling protection",
-        lifecycleId=None, rpoInSeconds=None, lastRpoCalculatedTime=None,
-        vmNics=[_switched_nic(cloud, one, machine) for one in details.get("vmNics") or []])
-    properties.update(
-        recoveryServicesProviderId=provider_id(fabric), primaryFabricFriendlyName=old["recoveryFabricFriendlyName"],
-        recoveryFabricFriendlyName=old["primaryFabricFriendlyName"], recoveryFabricId=ancestor(home, 1),
-        primaryProtectionContainerFriendlyName=old["recoveryProtectionContainerFriendlyName"],
-        recoveryProtectionContainerFriendlyName=old["primaryProtectionContainerFriendlyName"], activeLocation="Primary",
-        testFailoverState="None", testFailoverStateDescription="None", failoverHealth="Normal", healthErrors=[],
-        failoverRecoveryPointId=None, currentScenario=replication.scenario(identifier), recoveryContainerId=home,
-        eventCorrelationId=cloud.guid())
-    properties.pop("lastSuccessfulTestFailoverTime", None)
-    if given.get("policyId"):
-        properties.update(policyId=asr_id(given["policyId"]), policyFriendlyName=friendly(cloud, given["policyId"]))
-    return {**moved, "id": identifier}
-
-
-def _switched_nic(cloud: Cloud, one: Body, machine: Body) -> Body:
-    """A network interface while the item replicates back: the source side is not known yet (recorded traffic)."""
-    before = cloud.store.get(str(one.get("sourceNicArmId"))) or {}
-    configs = before.get("properties", {}).get("ipConfigurations") or []
-    address = (configs[0].get("properties", {}).get("publicIPAddress") or {}).get("id") if configs else None
-    found = (machine["properties"].get("networkProfile") or {}).get("networkInterfaces") or []
-    return {**one, "sourceNicArmId": str(found[0]["id"] if found else one.get("sourceNicArmId")).lower(), "vMNetworkName": None,
-            "recoveryVMNetworkId": one.get("vMNetworkName"), "selectionType": "NotSelected",
-            "recoveryNetworkSecurityGroupId": (before.get("properties", {}).get("networkSecurityGroup") or {}).get("id"),
-            "ipConfigs": [{**config, "name": None, "subnetName": None, "staticIPAddress": None, "recoveryPublicIPAddressId": address,
-                           "recoverySubnetName": config.get("subnetName"), "recoveryLBBackendAddressPoolIds": []}
-                          for config in one.get("ipConfigs") or []]}
 
 
 def _follow(cloud: Cloud, before: Body, after: Body) -> None:

@@ -22,7 +22,7 @@ from ...paths import key
 from ...resource_types import Body
 from ...timeline import effect
 from . import replication
-from .base import entity_guid
+from .base import current_scenario, entity_guid
 from .failovers import ACTIONS, job_details, shut_down, tell_job, warn_of_source
 from .operations import begin
 from .scenarios import DESCRIPTIONS, SCENARIOS, Scenario, all_tasks, begin_task, create, end, end_task, job_error, task
@@ -66,7 +66,7 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     for item in items:
         if item["id"] in ready:
             replication.occupy(cloud, item, scenario.name, job)
-    plan["properties"].update(currentScenario=replication.scenario(plan["id"], scenario.name, job, asr_time(cloud.clock.now)),
+    plan["properties"].update(currentScenario=current_scenario(plan["id"], scenario.name, job, asr_time(cloud.clock.now)),
                               currentScenarioStatus="InProgress", currentScenarioStatusDescription="InProgress")
     _begin(cloud, job)
     return answer
@@ -246,7 +246,7 @@ def _child(cloud: Cloud, body: Body, run: Body, identifier: str) -> None:
         given = options.get("providerSpecificDetails")
         own = {**options, "providerSpecificDetails": (given[0] if given else {}) if isinstance(given, list) else given or {}}
         scenario = SCENARIOS[ACTIONS[word].scenario]
-        request = Request("POST", f"{identifier}/{scenario_word(word)}", headers=run["headers"], body={"properties": own})
+        request = Request("POST", f"{identifier}/{ACTIONS[word].scenario}", headers=run["headers"], body={"properties": own})
         child = create(cloud, request, cloud.guid(), identifier, scenario, item["properties"]["friendlyName"].lower(),
                        job_details(cloud, word, options, [item]))
         known = run["children"][key(identifier)] = child["id"]
@@ -266,10 +266,6 @@ def _child(cloud: Cloud, body: Body, run: Body, identifier: str) -> None:
                 _give_up(one, cloud.clock.now)
             elif known is None:
                 _skip(one, "The machine is not in a state that needs this action.")
-
-
-def scenario_word(word: str) -> str:
-    return ACTIONS[word].scenario
 
 
 def _skip(one: Body, reason: str) -> None:

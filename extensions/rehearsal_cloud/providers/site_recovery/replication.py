@@ -12,9 +12,9 @@ from ...cloud import Cloud
 from ...paths import key
 from ...resource_types import Body
 from ...timeline import effect
-from .base import asr_id, entity_guid, instance_type, last, vault_of
+from .a2a import GIB, is_a2a, nics
+from .base import current_scenario, entity_guid, instance_type, last
 
-GIB = 1 << 30
 # Chosen, so that nobody waits long for a rehearsal: 127 GiB take less than a minute. Recorded were 20 for them.
 COPY_SECONDS_PER_GIB = 1 / 3
 FIRST_POINT_SECONDS = 10
@@ -41,11 +41,6 @@ def ready(item: Body) -> list[str]:
     return READY.get(instance_type(item["properties"].get("providerSpecificDetails")), READY_ON_PREMISES)
 
 
-def scenario(item_id: str, name: str = "None", job: str = "", started: str = "1753-01-01T01:01:01Z") -> Body:
-    """currentScenario: "None" and a job that does not exist while nothing runs (recorded traffic)."""
-    return {"scenarioName": name, "jobId": job or f"{asr_id(vault_of(item_id))}/replicationJobs/None", "startTime": started}
-
-
 def is_idle(item: Body) -> bool:
     return (item["properties"].get("currentScenario") or {}).get("scenarioName", "None") == "None"
 
@@ -54,7 +49,7 @@ def occupy(cloud: Cloud, item: Body, name: str, job: str) -> None:
     """An operation begins on the item: nothing else is allowed meanwhile."""
     properties = item["properties"]
     cloud.store.private(item["id"])["allowed"] = properties["allowedOperations"]
-    properties.update(currentScenario=scenario(item["id"], name, job, asr_time(cloud.clock.now)), allowedOperations=[])
+    properties.update(currentScenario=current_scenario(item["id"], name, job, asr_time(cloud.clock.now)), allowedOperations=[])
 
 
 def release(cloud: Cloud, item_id: str) -> Body | None:
@@ -62,7 +57,7 @@ def release(cloud: Cloud, item_id: str) -> Body | None:
     item = cloud.store.get(item_id)
     if item is not None and not is_idle(item):
         allowed = cloud.store.private(item["id"]).pop("allowed", [])
-        item["properties"].update(currentScenario=scenario(item["id"]), allowedOperations=allowed)
+        item["properties"].update(currentScenario=current_scenario(item["id"]), allowedOperations=allowed)
     return item
 
 
@@ -120,7 +115,7 @@ def _protected(cloud: Cloud, item: Body, details: Body) -> None:
     set_state(item, PROTECTED, ready(item))
     private = cloud.store.private(item["id"])
     private["protected"] = now
-    if instance_type(details) != "A2A":
+    if not is_a2a(item):
         return
     _progress(details, "Protected", None, None)
     for disk in details.get("protectedManagedDisks") or []:
@@ -131,43 +126,6 @@ def _protected(cloud: Cloud, item: Body, details: Body) -> None:
         lifecycleId=private.setdefault("lifecycle", cloud.guid()), rpoInSeconds=95, lastRpoCalculatedTime=asr_time(now - 95),
         selectedRecoveryAzureNetworkId=private.get("network"), vmNics=nics(cloud, item),
         agentCertificateExpiryDate=asr_time(now + 3 * 365 * 86400)[:19] + "Z")
-
-
-def nics(cloud: Cloud, item: Body) -> list[Body]:
-    """The network interfaces of an A2A item, from its source machine's."""
-    details = item["properties"]["providerSpecificDetails"]
-    private = cloud.store.private(item["id"])
-    machine = cloud.store.get(details["fabricObjectId"]) or {}
-    found = (machine.get("properties", {}).get("networkProfile") or {}).get("networkInterfaces") or []
-    made = [nic(cloud, str(one["id"]), private.get("network"), private.get("subnet")) for one in found]
-    for one, before in zip(made, details.get("vmNics") or [], strict=False):
-        one["recoveryNetworkSecurityGroupId"] = before.get("recoveryNetworkSecurityGroupId")
-        for config, earlier in zip(one["ipConfigs"], before.get("ipConfigs") or [], strict=False):
-            config.update({name: earlier.get(name) for name in ("recoveryPublicIPAddressId", "recoveryLBBackendAddressPoolIds")})
-    return made or details.get("vmNics") or []
-
-
-def nic(cloud: Cloud, identifier: str, network: str | None, subnet: str | None) -> Body:
-    """One network interface of an item (form: recorded traffic)."""
-    source = cloud.store.get(identifier) or {"id": identifier}
-    shown = []
-    source_network = None
-    for number, config in enumerate(source.get("properties", {}).get("ipConfigurations") or [{}]):
-        properties = config.get("properties") or {}
-        source_subnet = (properties.get("subnet") or {}).get("id") or ""
-        source_network = source_subnet.rpartition("/subnets/")[0] or source_network
-        shown.append({
-            "name": config.get("name"), "isPrimary": properties.get("primary", number == 0), "subnetName": last(source_subnet) or None,
-            "staticIPAddress": properties.get("privateIPAddress"), "ipAddressType": properties.get("privateIPAllocationMethod", "Dynamic"),
-            "isSeletedForFailover": True, "recoverySubnetName": subnet or last(source_subnet) or None, "recoveryStaticIPAddress": "",
-            "recoveryIPAddressType": "Dynamic", "recoveryPublicIPAddressId": None, "recoveryLBBackendAddressPoolIds": None,
-            "tfoSubnetName": None, "tfoStaticIPAddress": None, "tfoPublicIPAddressId": None, "tfoLBBackendAddressPoolIds": None})
-    return {"nicId": entity_guid(source["id"]), "replicaNicId": None, "sourceNicArmId": source["id"], "vMNetworkName": source_network,
-            "recoveryVMNetworkId": network, "ipConfigs": shown, "selectionType": "SelectedByUserOverride",
-            "recoveryNetworkSecurityGroupId": None, "enableAcceleratedNetworkingOnRecovery": False, "tfoVMNetworkId": None,
-            "tfoNetworkSecurityGroupId": None, "enableAcceleratedNetworkingOnTfo": None, "recoveryNicName": None,
-            "recoveryNicResourceGroupName": None, "reuseExistingNic": False, "tfoRecoveryNicName": None,
-            "tfoRecoveryNicResourceGroupName": None, "tfoReuseExistingNic": False, "targetNicName": None}
 
 
 def validate(cloud: Cloud, item: Body) -> None:
