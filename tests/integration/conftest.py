@@ -70,7 +70,8 @@ class RunningCloud:
         command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments]
         collections = next(part for part in sys.path if (Path(part) / "ansible_collections").is_dir())
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": collections, "LC_ALL": "C.UTF-8"}
-        ended = subprocess.run(command, env=environment | self.environment, capture_output=True, text=True, timeout=300, check=False)
+        ended = subprocess.run(command, env=environment | self.environment, cwd=folder, capture_output=True, text=True, timeout=300,
+                               check=False)
         return ended.stdout + ended.stderr
 
     def run_examples(self, module: str) -> str:
