@@ -16,8 +16,8 @@ from .a2a import GIB, is_a2a, nics
 from .base import current_scenario, entity_guid, instance_type, last
 
 # Chosen, so that nobody waits long for a rehearsal: 127 GiB take less than a minute. Recorded were 20 for them.
-COPY_SECONDS_PER_GIB = 1 / 3
-FIRST_POINT_SECONDS = 10
+COPY_SECONDS_PER_GIB = 0.25
+FIRST_POINT_SECONDS = 8
 # The validator that misses a test failover reports minutes after the item is protected (recorded traffic; the delay is chosen).
 VALIDATOR_SECONDS = 300
 
