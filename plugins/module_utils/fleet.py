@@ -67,7 +67,12 @@ class Skip(Exception):
 
 
 class Step(Generic[Observed]):
-    """What is done to one target. observe is the only reader, apply the only writer, all else is pure."""
+    """What is done to one target. observe is the only reader, apply the only writer, all else is pure.
+
+    independent: nothing that an earlier step does changes what this one sees, so it need not look again behind it.
+    """
+
+    independent = False
 
     async def observe(self, target: Target) -> Observed:
         """The target's present state, as a frozen dataclass. Raises AzureError, Skip."""
@@ -255,7 +260,7 @@ class _Run:
 
     async def _step(self, number: int, step: Step[Any]) -> None:
         plan = self.plans[number]
-        if self._acted:  # an earlier step changed the target, or waited: what was seen before it no longer counts
+        if self._acted and not step.independent:  # by an earlier step, or its wait: what was seen before no longer counts
             self._seen[number] = await step.observe(self._target)
             plan = step.plan(self._target, self._seen[number])
         for action in plan:

@@ -161,7 +161,7 @@ def test_one_failing_install_is_named_with_azures_words_and_the_others_are_done(
     result = running.run_module("ama_reinstall", args)
     found = targets(result)
     assert result["failed"] and "1 of 2 failed: web:" in result["msg"]
-    assert found["web"]["state"] == "failed" and "The disk of web is full." in found["web"]["reason"] and found["web"]["changed"]
+    assert found["web"]["state"] == "failed" and "The disk of web is full" in found["web"]["reason"] and found["web"]["changed"]
     assert found["web"]["error"]["code"] == "VMExtensionProvisioningError"
     assert found["web"]["after"]["agent"]["provisioning_state"] == "Failed"
     assert found["sql"]["state"] == "changed" and len(found["sql"]["after"]["associations"]) == 2

@@ -134,6 +134,8 @@ class Associations(Step[Seen]):
     place: tells a target's Place; asked after the machine was read.
     """
 
+    independent = True
+
     def __init__(self, azure: Any, state: str, rules: Sequence[Rule], endpoints: Sequence[Endpoint], place: Any) -> None:
         self._azure, self._state, self._rules, self._endpoints, self._place = azure, state, rules, endpoints, place
 

@@ -132,6 +132,14 @@ def test_the_steps_of_a_target_go_in_order_and_look_again_behind_one_that_acted(
         ("two", "observe"), ("two", "apply"), ("two", "observe")]
 
 
+def test_an_independent_step_does_not_look_again_behind_another() -> None:
+    log: list[tuple[str, str, str]] = []
+    second = Switch("two", log)
+    second.independent = True
+    run([Switch("one", log), second])
+    assert [what for name, what, target in log if name == "two"] == ["observe", "apply", "observe"]
+
+
 def test_a_step_that_has_nothing_to_do_costs_no_further_look() -> None:
     log: list[tuple[str, str, str]] = []
     run([Switch("one", log, on="a"), Switch("two", log, on="a")])
