@@ -10,7 +10,7 @@ import copy
 from ...cloud import Cloud
 from ...paths import Path, key, parse
 from ...resource_types import Body
-from .base import ancestor, asr_id, bad_request, current_scenario, entity_guid, friendly, instance_type, last, stored_id
+from .base import CONTAINER, ancestor, asr_id, bad_request, current_scenario, entity_guid, friendly, instance_type, last, stored_id
 from .fabrics import location_of, provider_id
 
 AGENT_VERSION = "9.55.6808.1"  # recorded traffic
@@ -33,6 +33,14 @@ def recovered_machine(item: Body, test: bool = False) -> str:
         name = details.get("tfoAzureVMName") or f"{name}-test"
     group = details.get("recoveryAzureResourceGroupId")
     return f"{group}/providers/Microsoft.Compute/virtualMachines/{name}" if group else ""
+
+
+def recovery_container(cloud: Cloud, item: Body) -> str | None:
+    """The id of the container that an item fails over to: as it says, else the first of its recovery fabric."""
+    properties = item["properties"]
+    said = cloud.store.get(str(properties.get("recoveryContainerId") or ""))
+    found = said or next(cloud.store.of_type(CONTAINER, str(properties.get("recoveryFabricId") or "none")), None)
+    return str(found["id"]) if found else None
 
 
 def details_of(cloud: Cloud, path: Path, sent: Body) -> Body:
@@ -138,8 +146,7 @@ def nic(cloud: Cloud, identifier: str, network: str | None, subnet: str | None) 
 
 def switched(cloud: Cloud, item: Body, given: Body) -> Body:
     """The item as it is on the other side."""
-    old = item["properties"]
-    container = str(cloud.store.get(old["recoveryContainerId"])["id"])  # type: ignore[index]
+    container = str(recovery_container(cloud, item))
     fabric, home = ancestor(container, 1), ancestor(item["id"], 1)
     moved = copy.deepcopy(item)
     properties, details = moved["properties"], moved["properties"]["providerSpecificDetails"]
@@ -149,25 +156,26 @@ def switched(cloud: Cloud, item: Body, given: Body) -> Body:
     group = given.get("recoveryResourceGroupId") or stored_id(cloud, source_machine(item)).split("/providers/")[0]
     storage = machine["properties"].get("storageProfile") or {}
     recovered_group = source.split("/providers/")[0]
-    sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{one['failoverDiskName']}"}
-                                           for one in details.get("protectedManagedDisks") or []]
+    kept = details.get("protectedManagedDisks") or []
+    names = [one.get("failoverDiskName") or one["diskName"] for one in kept]
+    sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{name}"} for name in names]
     disks = [disk(storage, one, group) for one in sent]
-    for one, before in zip(disks, details.get("protectedManagedDisks") or [], strict=False):
-        one.update(diskCapacityInBytes=before["diskCapacityInBytes"], diskType=before["diskType"],
+    for one, before in zip(disks, kept, strict=False):
+        one.update(diskCapacityInBytes=before.get("diskCapacityInBytes"), diskType=before.get("diskType"),
                    recoveryOrignalTargetDiskId=f"{group}/providers/Microsoft.Compute/disks/{before['diskName']}")
     details.pop("agentCertificateExpiryDate", None)
     details.update(
         fabricObjectId=source.lower(), managementId=cloud.guid(), protectedManagedDisks=disks, recoveryAzureResourceGroupId=group,
-        primaryFabricLocation=details.get("recoveryFabricLocation"), recoveryFabricLocation=details.get("primaryFabricLocation"),
+        primaryFabricLocation=location_of(cloud, fabric), recoveryFabricLocation=location_of(cloud, ancestor(home, 1)),
         selectedRecoveryAzureNetworkId=None, monitoringPercentageCompletion=None, monitoringJobType=None, lastHeartbeat=None,
         recoveryFabricObjectId=None, vmProtectionState="UnprotectedStatesBegin", vmProtectionStateDescription="Enabling protection",
         lifecycleId=None, rpoInSeconds=None, lastRpoCalculatedTime=None,
         vmNics=[_switched_nic(cloud, one, machine) for one in details.get("vmNics") or []])
     properties.update(
-        recoveryServicesProviderId=provider_id(fabric), primaryFabricFriendlyName=old["recoveryFabricFriendlyName"],
-        recoveryFabricFriendlyName=old["primaryFabricFriendlyName"], recoveryFabricId=ancestor(home, 1),
-        primaryProtectionContainerFriendlyName=old["recoveryProtectionContainerFriendlyName"],
-        recoveryProtectionContainerFriendlyName=old["primaryProtectionContainerFriendlyName"], activeLocation="Primary",
+        recoveryServicesProviderId=provider_id(fabric), primaryFabricFriendlyName=friendly(cloud, fabric),
+        recoveryFabricFriendlyName=friendly(cloud, ancestor(home, 1)), recoveryFabricId=ancestor(home, 1),
+        primaryProtectionContainerFriendlyName=friendly(cloud, container),
+        recoveryProtectionContainerFriendlyName=friendly(cloud, home), activeLocation="Primary",
         testFailoverState="None", testFailoverStateDescription="None", failoverHealth="Normal", healthErrors=[],
         failoverRecoveryPointId=None, currentScenario=current_scenario(identifier), recoveryContainerId=home,
         eventCorrelationId=cloud.guid())

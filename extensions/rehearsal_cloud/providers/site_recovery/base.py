@@ -137,7 +137,7 @@ class SiteRecoveryType(ResourceType):
     kind: ClassVar[str] = ""
 
     def seed(self, cloud: Cloud, body: Body) -> None:
-        clean = scrub(body)
+        clean = {"properties": {}, **scrub(body)}
         cloud.store.put(clean["id"], clean)
 
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:

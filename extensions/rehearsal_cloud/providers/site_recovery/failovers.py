@@ -18,7 +18,7 @@ from ...resource_types import Body
 from ...timeline import effect
 from .. import compute
 from . import replication
-from .a2a import is_a2a, recovered_machine, source_machine, switched
+from .a2a import is_a2a, recovered_machine, recovery_container, source_machine, switched
 from .base import (
     ITEM,
     PLAN,
@@ -131,7 +131,7 @@ def commit(cloud: Cloud, item: Body, options: Body) -> None:
 
 def cancel(cloud: Cloud, item: Body, options: Body) -> None:
     """Back to the source: the recovered machine goes, the source runs again (inferred)."""
-    compute.remove(cloud, recovered_machine(item))
+    remove_recovered(cloud, item)
     compute.power(cloud, source_machine(item), True)
     cloud.store.private(item["id"]).pop("failed_over", None)
     replication.set_state(item, replication.PROTECTED, replication.ready(item))
@@ -142,8 +142,14 @@ def cancel(cloud: Cloud, item: Body, options: Body) -> None:
 
 def change_point(cloud: Cloud, item: Body, options: Body) -> None:
     """The recovered machine is made anew from another recovery point."""
-    compute.remove(cloud, recovered_machine(item))
+    remove_recovered(cloud, item)
     fail_over(cloud, item, options)
+
+
+def remove_recovered(cloud: Cloud, item: Body) -> None:
+    machine = recovered_machine(item)
+    if machine:
+        compute.remove(cloud, machine)
 
 
 def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
@@ -264,6 +270,8 @@ def act(cloud: Cloud, request: Request, item: Body, word: str, options: Body, at
     refuse_busy(cloud, item)
     refuse_not_allowed(properties["friendlyName"], action.verb, properties["allowedOperations"], properties["protectionState"])
     check(cloud, word, options)
+    if word == "reprotect" and is_a2a(item) and recovery_container(cloud, item) is None:
+        raise no_such_resource(last(str(properties.get("recoveryContainerId"))))
     answer = begin(cloud, request, item["id"], action.scenario, "site_recovery.act", otherwise="site_recovery.release", at=at,
                    details=job_details(cloud, word, options, [item]), item=item["id"], word=word, options=options)
     replication.occupy(cloud, item, SCENARIOS[action.scenario].name, answer.headers["x-ms-request-id"])

@@ -13,7 +13,7 @@ from ...paths import Path, key
 from ...resource_types import Body, merge
 from ...timeline import effect
 from . import replication
-from .a2a import AGENT_VERSION, details_of, nic
+from .a2a import AGENT_VERSION, details_of, is_a2a, nic, source_machine
 from .base import (
     AZURE,
     ITEM,
@@ -136,6 +136,10 @@ def fill(cloud: Cloud, item: Body) -> None:
             properties[name] = value
     if properties.get("allowedOperations") is None:
         properties["allowedOperations"] = list(replication.ready(item))
+    details = properties["providerSpecificDetails"]
+    if is_a2a(item) and not details.get("recoveryAzureResourceGroupId"):
+        home = next((one["recoveryResourceGroupId"] for one in details.get("protectedManagedDisks") or []), None)
+        details["recoveryAzureResourceGroupId"] = home or source_machine(item).split("/providers/")[0] + "-asr"
 
 
 def _new(cloud: Cloud, path: Path, sent: Body) -> Body:

@@ -7,8 +7,8 @@ A failover shuts the sources down (when asked to), fails all machines over at on
 together, a group after the one before. Actions of a group come before and after it; a manual action holds the job until it is resumed.
 Every other action is one step for all machines. The form of the tasks is recorded traffic; the split of the time is chosen.
 
-A fault that names an item ({"item": NAME, "status": "Failed", "code": ..., "message": ...}) fails that machine alone: its child job
-fails, the others go on, and the run ends PartiallySucceeded (inferred; Failed when no machine is left).
+A fault that names items ({"item": NAME or [NAMES], "code": ..., "message": ...}) fails those machines alone: their child jobs
+fail, the others go on, and the run ends PartiallySucceeded (inferred; Failed when no machine is left).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CHECK_SECONDS = 5
 SHUTDOWN_SECONDS = 30
 SCRIPT_SECONDS = 30
 FAILOVER_SHARE = 0.6
+NAMELESS = {"code": "FaultInjected", "message": "The machine was made to fail by a fault rule."}
 FAILOVERS = ("testfailover", "unplannedfailover", "plannedfailover")
 
 
@@ -48,8 +49,9 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     items = members(cloud, plan)
     tasks, steps = lay_out(cloud, plan, word, options)
     outcome = request.outcome or {}
-    machine = outcome.get("item") or outcome.get("machine")
-    if machine:
+    named = outcome.get("item") or []
+    named = [named] if isinstance(named, str) else named
+    if named:
         request.outcome = None
     details = {**(job_details(cloud, word, options, items) or {}), "affectedObjectDetails": {}}
     whole = Scenario(scenario.name, scenario.friendly_name, "RecoveryPlan", 0, (), scenario.details)
@@ -61,8 +63,7 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     left = {key(item["id"]): not_ready(item, action.verb) for item in items if item["id"] not in ready}
     cloud.store.private(job).update(
         plan=plan["id"], word=word, options=options, steps=steps, at=0, items=ready, children={}, failed=left if word in FAILOVERS else {},
-        faults={str(machine).lower(): outcome_error(outcome) or {"code": "FaultInjected", "message": "Made to fail by a fault rule."}}
-        if machine else {}, headers=dict(request.headers))
+        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named}, headers=dict(request.headers))
     for item in items:
         if item["id"] in ready:
             replication.occupy(cloud, item, scenario.name, job)

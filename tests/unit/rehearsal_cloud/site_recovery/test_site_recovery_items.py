@@ -178,3 +178,15 @@ def test_a_removed_item_leaves_its_plan(planned, kit):
     assert planned.send("GET", kit.item("web")).status == 404
     boot = planned.properties("/replicationRecoveryPlans/all")["groups"][3]
     assert [member["id"].rsplit("/", 1)[-1] for member in boot["replicationProtectedItems"]] == ["app"]
+
+
+def test_a_sparse_item_of_an_estate_fails_over_and_back(world, kit):
+    sparse = {"id": kit.vault + kit.item("old"), "properties": {
+        "recoveryFabricId": f"{kit.vault}/replicationFabrics/west", "providerSpecificDetails": {
+            "instanceType": "A2A", "fabricObjectId": f"{kit.east}/providers/Microsoft.Compute/virtualMachines/old"}}}
+    world.cloud.seed([kit.virtual_machine("old"), sparse])
+    assert world.done("POST", f"{kit.item('old')}/unplannedFailover", {})["state"] == "Succeeded"
+    assert world.machine("old", f"{kit.east}-asr").status == 200
+    assert world.done("POST", f"{kit.item('old')}/failoverCommit")["state"] == "Succeeded"
+    assert world.done("POST", f"{kit.item('old')}/reProtect", {})["state"] == "Succeeded"
+    assert world.properties(kit.item("old", "west"))["protectionState"] == "Protected"
