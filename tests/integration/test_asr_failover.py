@@ -209,6 +209,20 @@ def test_a_module_that_was_killed_is_simply_run_again(cloud: Start, tmp_path: Pa
     assert posts(azure) == ["unplannedFailover"]
 
 
+def test_a_request_whose_answer_was_lost_is_not_sent_twice(cloud: Start) -> None:
+    azure = shop(cloud, speed=60, faults=[{"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"drop": "after"}, "count": 1}])
+    result = run(azure, "unplanned", confirm="shop")
+    assert set(states(result).values()) == {"changed"} and result["job"]["state"] == "Succeeded"
+
+
+def test_a_refused_request_leaves_the_machines_as_they_are(cloud: Start) -> None:
+    refusal = {"error": {"code": "AuthorizationFailed", "message": "The client may not fail over."}}
+    azure = shop(cloud, faults=[{"match": {"method": "POST", "path": "*/testFailover"}, "do": {"status": 403, "body": refusal}}])
+    result = run(azure, "test")
+    assert result["failed"] and "Could not run the test failover of recovery plan shop" in result["msg"] and not result["changed"]
+    assert set(states(result).values()) == {"failed"}
+
+
 def test_a_manual_action_is_waited_for_and_told(cloud: Start, tmp_path: Path) -> None:
     plan, progress = estates.plan("shop", GROUPS), tmp_path / "progress"
     plan["properties"]["groups"][-1]["endGroupActions"] = [{

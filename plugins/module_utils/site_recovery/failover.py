@@ -150,7 +150,7 @@ class Verb:
     """One action as data.
 
     operation: its word in allowedOperations.       scenario: its job's scenarioName.
-    text: what is done, before the unit's name.     call, path: the client's operation (without `begin_`), and the same in the URL.
+    text: what to do, before the unit's name.       call, path: the client's operation (without `begin_`), and the same in the URL.
     done: why nothing is left to do for an item, None when something is.
     seen: what the view of an item says when it is done.
     argument: the name of the body in the client's operation on an item (on a plan it is `input`); None: it has no body.
@@ -175,13 +175,13 @@ class Verb:
 
 ACTIONS: Mapping[str, Verb] = {
     "test": Verb(
-        "TestFailover", "TestFailover", "test failover of", "test_failover", "testFailover",
+        "TestFailover", "TestFailover", "run the test failover of", "test_failover", "testFailover",
         _done_test, {"test_failover": True}, "testfailover_input", _body_test, recovers=True),
     "test_cleanup": Verb(
         "TestFailoverCleanup", "TestFailoverCleanup", "clean up the test failover of", "test_failover_cleanup", "testFailoverCleanup",
         _done_cleanup, {"test_failover": False}, "cleanup_input", _body_cleanup),
     "unplanned": Verb(
-        "UnplannedFailover", "UnplannedFailover", "unplanned failover of", "unplanned_failover", "unplannedFailover",
+        "UnplannedFailover", "UnplannedFailover", "run the unplanned failover of", "unplanned_failover", "unplannedFailover",
         _done_unplanned, {"active_location": "Recovery"}, "failover_input", _body_unplanned, confirm=True, recovers=True),
     "commit": Verb(
         "Commit", "CommitFailover", "commit the failover of", "failover_commit", "failoverCommit",
@@ -248,7 +248,7 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
     other = next((job for job in standing.running if job.scenario in EXCLUSIVE), None)
     if other:
         running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
-        raise AzureDRError(f"Cannot {_sentence(text)} now: {running}. Wait for it to end.")
+        raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end.")
     if not _open(verb, standing):
         return []
     if not standing.allows(verb.operation):
@@ -266,7 +266,7 @@ def refusal(verb: Verb, text: str, standing: Standing) -> str:
     told = "; ".join(f"{state} ({count} machines)" if len(standing.items) > 1 else state for state, count in states.items())
     jobs_told = "".join(f" The job {failover_jobs.called(job)} runs on it." for job in standing.running)
     offered = ", ".join(standing.allowed) or "nothing"
-    return (f"Cannot {_sentence(text)}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
+    return (f"Cannot {text}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
             f"State: {told}.{jobs_told} {way_on(verb, open_items)}")
 
 
@@ -328,10 +328,6 @@ def _plan_point(wish: Wish, provider: str) -> Wire:
 
 def _open(verb: Verb, standing: Standing) -> list[ReplicatedItem]:
     return [item for item in standing.items if verb.done(item) is None]
-
-
-def _sentence(text: str) -> str:
-    return text if text.startswith(("clean", "commit", "cancel")) else f"run the {text}"
 
 
 def view(item: ReplicatedItem) -> Wire:

@@ -55,9 +55,9 @@ def planned(action: str, seen: Standing, followed: Followed | None = None, **opt
 
 
 @pytest.mark.parametrize(("action", "member", "text"), [
-    ("test", item(), "test failover of recovery plan shop"),
+    ("test", item(), "run the test failover of recovery plan shop"),
     ("test_cleanup", under_test(), "clean up the test failover of recovery plan shop"),
-    ("unplanned", item(), "unplanned failover of recovery plan shop"),
+    ("unplanned", item(), "run the unplanned failover of recovery plan shop"),
     ("commit", recovered(), "commit the failover of recovery plan shop"),
     ("cancel", recovered(allowed=("Commit", "CancelFailover")), "cancel the failover of recovery plan shop"),
 ])
