@@ -209,8 +209,19 @@ def test_a_module_that_was_killed_is_simply_run_again(cloud: Start, tmp_path: Pa
     assert posts(azure) == ["unplannedFailover"]
 
 
+def test_a_recovery_point_by_its_id_is_one_of_the_machine(cloud: Start) -> None:
+    azure = shop(cloud)
+    chosen = {"replicated_items": ["shop-web-01"], "confirm": "shop-web-01"}
+    other, own = (ask(azure, "GET", f"{estates.item_id(name)}/recoveryPoints")["value"][-1]["id"] for name in ("shop-web-02", "shop-web-01"))
+    assert "a recovery point of shop-web-01" in run(azure, "unplanned", **chosen, recovery_point=other)["msg"]
+    assert run(azure, "unplanned", **chosen, recovery_point=own)["changed"]
+    (sent,) = [one["request"]["properties"] for one in azure.writes()]
+    assert sent["providerSpecificDetails"] == {"instanceType": "A2A", "recoveryPointId": own}
+
+
 def test_a_request_whose_answer_was_lost_is_not_sent_twice(cloud: Start) -> None:
-    azure = shop(cloud, speed=60, faults=[{"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"drop": "after"}, "count": 1}])
+    fault = {"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"drop": "after"}, "count": 1}
+    azure = shop(cloud, speed=60, faults=[fault])
     result = run(azure, "unplanned", confirm="shop")
     assert set(states(result).values()) == {"changed"} and result["job"]["state"] == "Succeeded"
 

@@ -521,6 +521,8 @@ class Failover(Step[Standing]):
         if not self._verb.recovers or point == "latest" or self._verb.done(item) or not item.allows(self._verb.operation):
             return None
         if point not in ITEM_POINTS:
+            if not ids.same(ids.parse(point).parent_id, item.id):
+                raise InputError("recovery_point", point, f"a recovery point of {item.friendly_name}, whose id begins with {item.id}")
             return point
         pager = self._azure.site_recovery.recovery_points.list_by_replication_protected_items(**self._vault.scope, **_place(item))
         listed = await self._azure.collect("list the recovery points", item.id, pager)
