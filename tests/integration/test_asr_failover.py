@@ -212,7 +212,7 @@ def test_a_module_that_was_killed_is_simply_run_again(cloud: Start, tmp_path: Pa
 def test_a_recovery_point_by_its_id_is_one_of_the_machine(cloud: Start) -> None:
     azure = shop(cloud)
     chosen = {"replicated_items": ["shop-web-01"], "confirm": "shop-web-01"}
-    other, own = (ask(azure, "GET", f"{estates.item_id(name)}/recoveryPoints")["value"][-1]["id"] for name in ("shop-web-02", "shop-web-01"))
+    own, other = (ask(azure, "GET", f"{estates.item_id(name)}/recoveryPoints")["value"][-1]["id"] for name in ("shop-web-01", MACHINES[2]))
     assert "a recovery point of shop-web-01" in run(azure, "unplanned", **chosen, recovery_point=other)["msg"]
     assert run(azure, "unplanned", **chosen, recovery_point=own)["changed"]
     (sent,) = [one["request"]["properties"] for one in azure.writes()]
