@@ -57,10 +57,10 @@ def wanted_point(cloud: Cloud, item: Body, options: Body) -> Body | None:
     wanted = options.get("recoveryPointId") or details.get("recoveryPointId")
     if wanted:
         return next((point for point in points if point["name"].lower() == last(str(wanted)).lower()), None)
-    if details.get("recoveryPointType") == "LatestApplicationConsistent":
-        consistent = [point for point in points if point["properties"]["recoveryPointType"] == "AppConsistent"]
-        points = consistent or points
-    return points[0] if points else None
+    newest = next(points, None)
+    if details.get("recoveryPointType") != "LatestApplicationConsistent":
+        return newest
+    return next((point for point in recovery_points(cloud, item) if point["properties"]["recoveryPointType"] == "AppConsistent"), newest)
 
 
 # What each action does to an item when it ends well: function(cloud, item, options); options are the properties of the request.

@@ -63,7 +63,7 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     left = {key(item["id"]): not_ready(item, action.verb) for item in items if item["id"] not in ready}
     cloud.store.private(job).update(
         plan=plan["id"], word=word, options=options, steps=steps, at=0, items=ready, children={}, failed=left if word in FAILOVERS else {},
-        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named}, headers=dict(request.headers))
+        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named}, headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")})
     for item in items:
         if item["id"] in ready:
             replication.occupy(cloud, item, scenario.name, job)
@@ -178,8 +178,9 @@ def _begin(cloud: Cloud, job: str) -> None:
         return
     now, current = cloud.clock.now, run["steps"][run["at"]]
     if current["phase"]:
+        of_machine = _by_machine(body)
         for identifier in current["items"]:
-            _child(cloud, body, run, identifier)
+            _child(cloud, run, identifier, of_machine.get(entity_guid(identifier), []))
     for one in all_tasks(body["properties"]["tasks"]):
         if one["taskId"] in current["tasks"] and one["state"] == "NotStarted":
             begin_task(one, now)
@@ -238,7 +239,16 @@ def _verdict(run: Body) -> tuple[str, Body | None]:
     return "Failed", next(iter(failed.values()))
 
 
-def _child(cloud: Cloud, body: Body, run: Body, identifier: str) -> None:
+def _by_machine(job: Body) -> dict[str, list[Body]]:
+    """The tasks of a run's job by the GUID of the machine that they are of."""
+    found: dict[str, list[Body]] = {}
+    for one in all_tasks(job["properties"]["tasks"]):
+        if one["taskType"] == "VirtualMachineTaskDetails":
+            found.setdefault(one["taskId"].rpartition(".")[2], []).append(one)
+    return found
+
+
+def _child(cloud: Cloud, run: Body, identifier: str, tasks: list[Body]) -> None:
     """The child job of a machine, made when its first task begins; every task of the machine points at it."""
     item = cloud.store.get(identifier)
     known = run["children"].get(key(identifier))
@@ -253,20 +263,18 @@ def _child(cloud: Cloud, body: Body, run: Body, identifier: str) -> None:
         known = run["children"][key(identifier)] = child["id"]
         if key(identifier) in run["failed"]:
             end(cloud, child, "Failed", run["failed"][key(identifier)])
-    guid = entity_guid(identifier)
-    for one in all_tasks(body["properties"]["tasks"]):
-        if one["taskType"] == "VirtualMachineTaskDetails" and one["taskId"].endswith(guid):
-            child_job = cloud.store.get(known) if known else None
-            if child_job is not None:
-                shown = child_job["properties"]
-                one["customDetails"]["jobTask"] = {
-                    "jobId": child_job["id"], "jobFriendlyName": shown["friendlyName"], "targetObjectId": shown["targetObjectId"],
-                    "targetObjectName": shown["targetObjectName"], "targetInstanceType": shown["targetInstanceType"],
-                    "jobScenarioName": shown["scenarioName"]}
-            if key(identifier) in run["failed"]:
-                _give_up(one, cloud.clock.now)
-            elif known is None:
-                _skip(one, "The machine is not in a state that needs this action.")
+    child_job = cloud.store.get(known) if known else None
+    for one in tasks:
+        if child_job is not None:
+            shown = child_job["properties"]
+            one["customDetails"]["jobTask"] = {
+                "jobId": child_job["id"], "jobFriendlyName": shown["friendlyName"], "targetObjectId": shown["targetObjectId"],
+                "targetObjectName": shown["targetObjectName"], "targetInstanceType": shown["targetInstanceType"],
+                "jobScenarioName": shown["scenarioName"]}
+        if key(identifier) in run["failed"]:
+            _give_up(one, cloud.clock.now)
+        elif known is None:
+            _skip(one, "The machine is not in a state that needs this action.")
 
 
 def _skip(one: Body, reason: str) -> None:
@@ -306,12 +314,10 @@ def _fail(cloud: Cloud, job: str, run: Body, item: Body, child: Body, error: Bod
     replication.release(cloud, item["id"])
     end(cloud, child, "Failed", error)
     body: Any = cloud.store.get(job)
-    guid = entity_guid(item["id"])
-    for one in all_tasks(body["properties"]["tasks"]):
-        if one["taskId"].endswith(guid):
-            if one["state"] == "InProgress":
-                one["errors"].append(job_error(error, cloud.clock.now, body["properties"]["activityId"], one["taskId"]))
-            _give_up(one, cloud.clock.now)
+    for one in _by_machine(body).get(entity_guid(item["id"]), []):
+        if one["state"] == "InProgress":
+            one["errors"].append(job_error(error, cloud.clock.now, body["properties"]["activityId"], one["taskId"]))
+        _give_up(one, cloud.clock.now)
 
 
 def _roll_up(tasks: list[Body], now: float) -> None:

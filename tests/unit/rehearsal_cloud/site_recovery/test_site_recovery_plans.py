@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from rehearsal_cloud.cloud import Cloud
+from rehearsal_cloud.cloud import Cloud, Request
 from rehearsal_cloud.providers import install
 
 PLAN = "/replicationRecoveryPlans/all"
@@ -164,10 +164,12 @@ def test_a_cancelled_run_frees_its_machines(planned, kit):
     assert planned.machine("web").status == 404
 
 
-def test_a_restarted_cloud_finishes_the_run(planned):
-    job = planned.begin("POST", f"{PLAN}/unplannedFailover", FAILOVER)
+def test_a_restarted_cloud_finishes_the_run_and_kept_no_token(planned, kit):
+    job = planned.cloud.handle(Request("POST", kit.vault + PLAN + "/unplannedFailover", {}, {"authorization": "Bearer s3cret"}, {
+        "properties": FAILOVER})).headers["x-ms-request-id"]
     planned.later(60)
     planned.get(PLAN)
+    assert "s3cret" not in json.dumps(planned.cloud.dump())
     saved = json.loads(json.dumps(planned.cloud.dump()))
     planned.cloud = install(Cloud())
     planned.cloud.load(saved)
