@@ -63,7 +63,8 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     left = {key(item["id"]): not_ready(item, action.verb) for item in items if item["id"] not in ready}
     cloud.store.private(job).update(
         plan=plan["id"], word=word, options=options, steps=steps, at=0, items=ready, children={}, failed=left if word in FAILOVERS else {},
-        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named}, headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")})
+        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named},
+        headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")})
     for item in items:
         if item["id"] in ready:
             replication.occupy(cloud, item, scenario.name, job)
