@@ -72,6 +72,13 @@ options:
       - Set it to V(false) when the primary region is gone, to not wait for machines that cannot answer.
     type: bool
     default: true
+  max_test_age:
+    description:
+      - For how many hours a successful test failover counts as done. O(action=test) then leaves machines alone whose last successful one, of
+        any run, is not older, so that a drill that is started twice does not run twice.
+      - With V(0) a test failover is run whenever it is asked for.
+    type: float
+    default: 0
   comments:
     description:
       - What the drill showed; Site Recovery keeps it with the job of O(action=test_cleanup).
@@ -453,6 +460,7 @@ def main() -> None:
             "recovery_point": {"type": "str", "default": "latest"},
             "test_network_id": {"type": "str"},
             "shutdown_source": {"type": "bool", "default": True},
+            "max_test_age": {"type": "float", "default": 0},
             "comments": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 240},
             "max_failures": {"type": "int", "default": 0},

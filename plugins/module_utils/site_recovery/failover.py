@@ -14,6 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
@@ -56,13 +57,15 @@ ITEM_POINTS = {"latest_processed": "", "latest_crash_consistent": "crash", "late
 @dataclass(frozen=True)
 class Wish:
     """What the user wants: an action of ACTIONS, and its options. `recovery_point` is a word of PLAN_POINTS or a recovery point's id,
-    `test_network_id` a virtual network's id, "none", or None for what the machines are set to."""
+    `test_network_id` a virtual network's id, "none", or None for what the machines are set to; a successful test failover of `tested_since`
+    or later need not be repeated."""
 
     action: str
     recovery_point: str = "latest"
     test_network_id: str | None = None
     shutdown_source: bool = True
     comments: str = ""
+    tested_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -199,13 +202,17 @@ EXCLUSIVE = frozenset({verb.scenario for verb in ACTIONS.values()} | {"PlannedFa
 
 def wish(params: Mapping[str, Any]) -> Wish:
     """The wish of a module's options."""
-    return Wish(params["action"], params["recovery_point"], params["test_network_id"], params["shutdown_source"], params["comments"])
+    hours = params["max_test_age"]
+    since = datetime.now(UTC) - timedelta(hours=hours) if hours else None
+    return Wish(params["action"], params["recovery_point"], params["test_network_id"], params["shutdown_source"], params["comments"], since)
 
 
 def check_input(params: MutableMapping[str, Any]) -> None:
     """Refuse, before any request, options that are wrong or do not go together. Raises InputError."""
     check_vault(params)
     wanted, words = wish(params), ", ".join(PLAN_POINTS["a2a"])
+    if params["max_test_age"] < 0:
+        raise InputError("max_test_age", params["max_test_age"], "a number of hours, 0 to run a test failover whenever it is asked for")
     point = wanted.recovery_point
     if point not in PLAN_POINTS["a2a"]:
         if len(params["replicated_items"] or ()) != 1:
@@ -249,13 +256,21 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
     if other:
         running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
         raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end.")
-    if not _open(verb, standing):
+    if all(tested_lately(wish, item) for item in _open(verb, standing)):
         return []
     if not standing.allows(verb.operation):
         raise AzureDRError(refusal(verb, text, standing))
     if verb.body:
         verb.body(wish, standing)  # what the body cannot be made of is refused before anything is sent
     return [start]
+
+
+def tested_lately(wish: Wish, item: ReplicatedItem) -> str | None:
+    """Why a test failover need not be run on an item again; None when it does, and for any other action."""
+    last = item.last_test_failover
+    if wish.action != "test" or wish.tested_since is None or last is None or items.when(last) < wish.tested_since:
+        return None
+    return f"its last successful test failover is of {last}, which max_test_age lets count; 0 tests it again"
 
 
 def refusal(verb: Verb, text: str, standing: Standing) -> str:
@@ -599,8 +614,7 @@ def warnings(wish: Wish, step: Failover, report: fleet.Report) -> list[str]:
 
 def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int) -> Wire:
     """The module's result: targets per machine, job, rto_seconds, summary, diff, and msg where it failed."""
-    verb = ACTIONS[wish.action]
-    rows = [row for outcome in report.outcomes for row in _rows(verb, step, outcome)]
+    rows = [row for outcome in report.outcomes for row in _rows(wish, step, outcome)]
     counts = Counter(row["state"] for row in rows)
     followed = [step.followed[outcome.target.id] for outcome in report.outcomes if outcome.target.id in step.followed]
     summary = {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
@@ -625,18 +639,18 @@ def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int)
     return found
 
 
-def _rows(verb: Verb, step: Failover, outcome: Outcome) -> list[Wire]:
+def _rows(wish: Wish, step: Failover, outcome: Outcome) -> list[Wire]:
     """What became of each machine of a unit; of a unit that could not be read, one row for itself."""
     standing = step.before.get(outcome.target.id)
     if standing is None:
         return [{"item": None, "source_id": None, "target_id": None, "job": None, "recovered": None} | outcome.result()]
     followed = step.followed.get(outcome.target.id)
-    return [_row(verb, item, outcome, followed) for item in standing.items]
+    return [_row(wish, item, outcome, followed) for item in standing.items]
 
 
-def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> Wire:
-    before, after = view(item), outcome.after.get(item.id, {})
-    state, reason = _fate(verb, item, outcome, followed)
+def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> Wire:
+    verb, before, after = ACTIONS[wish.action], view(item), outcome.after.get(item.id, {})
+    state, reason = _fate(wish, item, outcome, followed)
     row: Wire = {
         "id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id,
         "target_id": item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id,
@@ -654,12 +668,13 @@ def _row(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed 
     return row | ({"error": asdict(failed.errors[0])} if failed and failed.errors else {})
 
 
-def _fate(verb: Verb, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> tuple[str, str | None]:
+def _fate(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> tuple[str, str | None]:
     """The state of a machine, and why: its own, where it differs from that of its unit."""
     failed = followed.troubles.get(item.friendly_name.lower()) if followed else None
     if failed is not None:
         return "failed", failover_jobs.trouble(failed)
-    done = verb.done(item)
+    verb = ACTIONS[wish.action]
+    done = verb.done(item) or (tested_lately(wish, item) if outcome.state == "unchanged" else None)
     if done and not (followed and followed.adopted):
         return "unchanged", done
     after = outcome.after.get(item.id, {})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -52,6 +53,24 @@ def planned(action: str, seen: Standing, followed: Followed | None = None, **opt
 
 
 # -- what is done, adopted, started, refused
+
+
+@pytest.mark.parametrize(("tested", "again"), [("2026-11-02T03:00:00.5Z", False), ("2026-11-01T02:59:59Z", True), (None, True)])
+def test_a_test_failover_that_counts_still_is_not_repeated(tested: str | None, again: bool) -> None:
+    member = item(lastSuccessfulTestFailoverTime=tested)
+    since = datetime(2026, 11, 1, 3, tzinfo=UTC)
+    assert bool(planned("test", standing(member), tested_since=since)) is again
+    assert planned("test", standing(member)), "without max_test_age it is repeated whenever it is asked for"
+
+
+def test_one_machine_without_a_test_failover_brings_the_whole_plan_to_test() -> None:
+    members = item(lastSuccessfulTestFailoverTime="2026-11-02T03:00:00Z"), item("shop-web-02")
+    assert planned("test", standing(*members), tested_since=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def test_a_failover_is_not_kept_from_by_a_test() -> None:
+    member = item(lastSuccessfulTestFailoverTime="2026-11-02T03:00:00Z")
+    assert planned("unplanned", standing(member), tested_since=datetime(2026, 11, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(("action", "member", "text"), [
@@ -167,10 +186,12 @@ def test_a_drill_wants_no_confirm(action: str) -> None:
     {"recovery_point": f"{CONTAINER}/replicationProtectedItems/i/recoveryPoints/p"},
     {"recovery_point": "newest", "replicated_items": ["shop-web-01"]},
     {"test_network_id": "vnet-drill"},
+    {"max_test_age": -1},
     {"vault_id": "rsv-dr-weu"},
 ])
 def test_options_that_are_wrong_are_refused(options: dict[str, Any]) -> None:
-    params = {"action": "test", "recovery_point": "latest", "test_network_id": None, "shutdown_source": True, "comments": "",
+    params = {"action": "test", "recovery_point": "latest", "test_network_id": None, "shutdown_source": True, "max_test_age": 0,
+              "comments": "",
               "replicated_items": None, "vault_id": None}
     with pytest.raises(InputError):
         failover.check_input(params | options)
