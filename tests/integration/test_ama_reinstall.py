@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import estates
 import pytest
+from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
 
 Body = dict[str, Any]
@@ -25,6 +29,7 @@ IDENTITY = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft
 WEB, SQL = estates.machine_id("web", estates.RECOVERY), estates.machine_id("sql", estates.RECOVERY)
 SENTINEL = "sentinel-protected-setting"
 MONITORING: Body = {"data_collection_rules": [{"id": WINDOWS_RULE}, {"id": LINUX_RULE}], "data_collection_endpoint_ids": [ENDPOINT]}
+COLLECTIONS = Path(fleet.__file__).parents[5]
 READY = {"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready"}
 
 
@@ -311,3 +316,18 @@ def test_the_machines_that_the_only_plan_of_the_only_vault_failed_over(cloud: St
     assert not result.get("failed"), result
     assert sorted(targets(result)) == [f"shop-web-01{ending}", f"shop-web-02{ending}"]
     assert all(target["after"]["agent"]["status"] == "Ready" for target in result["targets"])
+
+
+def test_a_playbook_shows_progress_and_no_secret_even_at_the_highest_verbosity(cloud: Start, tmp_path: Path) -> None:
+    script = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1",
+              "protected_settings": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"}}
+    task = {"cloudops.azure_dr.ama_reinstall": {"machine_ids": [WEB], "extensions": [script]}}
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    running = cloud(resources())
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SENTINEL": SENTINEL, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+                   "ANSIBLE_PYTHON_INTERPRETER": sys.executable, **running.environment}
+    ended = subprocess.run([str(Path(sys.executable).with_name("ansible-playbook")), "-vvvvv", "-i", "localhost,", "-c", "local",
+                            str(tmp_path / "play.yml")], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0 and "install extension CustomScript" in output, output
+    assert "ama_reinstall: looking at 1 machines" in output and SENTINEL not in output
