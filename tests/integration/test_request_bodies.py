@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""What the modules send to change something, kept in bodies.json: `make test` and `make lowest` compare with it, so that the lowest and the
+newest set of libraries are seen to send the same."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import documented
+import estates
+import pytest
+from conftest import ROOT, RunningCloud
+from test_check_mode import ACCOUNT, BROKEN, HEALTHY, MONITORING, SITUATIONS
+
+import playbooks
+
+Body = dict[str, Any]
+GOLDEN = Path(__file__).with_name("bodies.json")
+WIRECHECK = ROOT.parent / "shared" / "tools" / "wirecheck.py"
+IDENTITY = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-monitor"
+SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "settings": {"timestamp": 1},
+          "protected_settings": {"commandToExecute": "true"}}
+# What is run, in this order, on one cloud: the module, the value of its state or action, and its other options.
+RUNS: list[tuple[str, str | None, Body]] = [
+    ("asr_vault_info", None, {}),
+    ("asr_autoupdate", "enabled", ACCOUNT),
+    ("asr_autoupdate", "disabled", {}),
+    ("asr_failover", "test", {}),
+    ("ama_reinstall", "present", MONITORING | {"extensions": [SCRIPT]}),
+    ("asr_failover", "test_cleanup", {"comments": "All services answered."}),
+    ("asr_failover", "test", {"replicated_items": [playbooks.WEB], "test_network_id": "none"}),
+    ("asr_failover", "test_cleanup", {"replicated_items": [playbooks.WEB]}),
+    ("asr_failover", "unplanned", {"recovery_point": "latest_processed", "confirm": "shop"}),
+    ("asr_failover", "cancel", {"confirm": "shop"}),
+    ("asr_failover", "unplanned", {"shutdown_source": False, "confirm": "shop"}),
+    ("ama_reinstall", "present", MONITORING),
+    ("asr_failover", "commit", {"confirm": "shop"}),
+    ("ama_reinstall", "present", {"machine_ids": [HEALTHY], "enable_automatic_upgrade": False, "settings": {"port": 1}}),
+    ("ama_reinstall", "present", {"machine_ids": [BROKEN]}),
+    ("ama_reinstall", "absent", MONITORING | {"machine_ids": [HEALTHY]}),
+]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Body]:
+    """The exchanges that asked for a change when all of RUNS were run."""
+    running = RunningCloud(tmp_path_factory.mktemp("bodies") / "cloud", playbooks.shop(*SITUATIONS["ready"].more), speed=3000)
+    try:
+        for module, value, args in RUNS:
+            option, _values = documented.chooser(module)
+            result = running.run_module(module, args | ({option: value} if option else {}))
+            assert not result.get("failed") and (result["changed"] or module.endswith("_info")), (module, value, result)
+        return running.writes()
+    finally:
+        running.stop()
+
+
+def lines(written: list[Body]) -> list[str]:
+    """Each kind of request once, as one line of JSON: method, path without the subscription, body."""
+    kinds = {json.dumps({"method": one["method"], "path": one["path"].partition("/resourceGroups/")[2], "body": one["request"]},
+                        sort_keys=True) for one in written}
+    return sorted(kinds)
+
+
+def test_every_module_is_run_in_every_state() -> None:
+    run = {(module, value) for module, value, _args in RUNS}
+    assert [(module, value) for module in documented.MODULES for value in documented.chooser(module)[1] if (module, value) not in run] == []
+
+
+def test_the_bodies_are_those_that_are_kept(written: list[Body], tmp_path: Path) -> None:
+    found, fresh = lines(written), tmp_path / GOLDEN.name
+    fresh.write_text("[\n" + ",\n".join(found) + "\n]\n")
+    kept = [json.dumps(one, sort_keys=True) for one in json.loads(GOLDEN.read_text())]
+    assert found == kept, f"When the difference is meant, copy {fresh} over {GOLDEN}."
+
+
+@pytest.mark.skipif(not WIRECHECK.exists(), reason="Azure's API documents are not beside the checkout")
+def test_the_bodies_fit_azures_api_documents(written: list[Body], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    traffic = tmp_path / "traffic.jsonl"
+    traffic.write_text("".join(json.dumps(one) + "\n" for one in written))
+    monkeypatch.setattr(sys, "argv", [str(WIRECHECK), str(traffic)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(WIRECHECK), run_name="__main__")
+    assert not ended.value.code, capsys.readouterr().out

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Client secrets and protected settings go to Azure and nowhere else: not into what is said at the highest verbosity, not into any file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import documented
+import pytest
+from conftest import RunningCloud
+from test_check_mode import BROKEN, SITUATIONS
+
+import playbooks
+
+Body = dict[str, Any]
+SENTINEL = "sentinel"  # the beginning of every secret here
+SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "os_type": "linux",
+          "protected_settings": {"commandToExecute": f"{SENTINEL}-of-an-extension"}}
+# The options that take secrets, filled, by module.
+GIVEN: dict[str, Body] = {
+    "ama_reinstall": {"protected_settings": {"proxy": {"password": f"{SENTINEL}-of-the-agent"}}, "extensions": [SCRIPT]},
+}
+FAILS = {"match": {"method": "PUT", "path": "*/extensions/CustomScript"}, "count": 1,
+         "do": {"operation": {"code": "VMExtensionProvisioningError", "message": "The script failed."}}}
+
+
+def leaks(folder: Path, *but: Path) -> list[str]:
+    """The files below a folder that hold a sentinel."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file not in but]
+    return [str(file.relative_to(folder)) for file in files if SENTINEL.encode() in file.read_bytes()]
+
+
+def sent_masked(cloud: RunningCloud) -> set[str]:
+    """The types of the extensions that were sent with protected settings."""
+    return {one["request"]["properties"]["type"] for one in cloud.writes()
+            if one["method"] in ("PUT", "PATCH") and (one["request"]["properties"].get("protectedSettings"))}
+
+
+def test_every_option_that_takes_a_secret_is_given_here() -> None:
+    for module in documented.MODULES:
+        missing = [path for path in documented.secrets(documented.read(module, "DOCUMENTATION").get("options") or {})
+                   if path.partition(".")[0] not in GIVEN.get(module, {})]
+        assert missing == [], f"GIVEN lacks secrets for {module}"
+
+
+def test_the_playbooks_tell_no_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(), faults=[FAILS], state=tmp_path / "state.json")
+    assert SENTINEL in running.environment["AZURE_SECRET"]
+    variables = tmp_path / "variables.json"
+    variables.write_text(json.dumps({f"restore_monitoring_{name}": value for name, value in GIVEN["ama_reinstall"].items()}))
+    home = tmp_path / "home"
+    for playbook in ("drill", "failover"):  # the drill fails of the script
+        played = playbooks.play(running, home, playbook, None, "-e", f"@{variables}", "-vvv", "--diff")
+        assert SENTINEL not in played.output
+        assert played.record["outcome"] == ("failed" if playbook == "drill" else "succeeded"), played.output
+    assert sent_masked(running) == {"AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent", "CustomScript"}
+    assert leaks(tmp_path, variables) == []
+    assert (home / "pacing").exists() and (tmp_path / "state.json").exists()
+
+
+def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
+    running = cloud(playbooks.shop(*SITUATIONS["ready"].more), state=tmp_path / "state.json", speed=3000)
+    sign_in = {"tenant": running.environment["AZURE_TENANT"], "client_id": "operator", "secret": f"{SENTINEL}-given-as-an-option"}
+    tasks = [{"name": f"{case.module} {case.value}", "ignore_errors": True, f"cloudops.azure_dr.{case.module}": {
+        **({documented.chooser(case.module)[0]: case.value} if case.value else {}), **case.args, **GIVEN.get(case.module, {}), **sign_in}}
+        for case in SITUATIONS["ready"].cases]
+    said = running.run_playbook(tasks, "-vvv", "--diff")
+    assert SENTINEL not in said and said.count("VALUE_SPECIFIED_IN_NO_LOG_PARAMETER") >= len(tasks)
+    assert [task["name"] for task in tasks if f"TASK [{task['name']}]" not in said] == []
+    assert {module for module in documented.MODULES if f'"cloudops.azure_dr.{module}"' not in json.dumps(tasks)} == set()
+    assert sent_masked(running) == {"AzureMonitorLinuxAgent", "CustomScript"}
+    backups = list(tmp_path.rglob(".local/state/cloudops.azure_dr/**/*.json"))
+    assert backups and leaks(tmp_path, tmp_path / "cloud-0" / "playbook.yml") == []
+
+
+@pytest.mark.parametrize("faults", [[], [{"match": {"method": "PUT", "path": "*/extensions/*"}, "do": {"drop": "after"}}],
+                                    [{"match": {"path": "*/oauth2/v2.0/token"}, "do": {"status": 401}}]],
+                         ids=["all is well", "connections break", "sign-in is refused"])
+def test_the_progress_and_the_result_hold_no_secret(cloud: Callable[..., RunningCloud], tmp_path: Path, faults: list[Body]) -> None:
+    running = cloud(playbooks.shop(*SITUATIONS["ready"].more), faults=faults, speed=3000)
+    progress = tmp_path / "progress"
+    running.environment["AZURE_DR_PROGRESS_FILE"] = str(progress)
+    result = running.run_module("ama_reinstall", {"machine_ids": [BROKEN], "timeout": 1, **GIVEN["ama_reinstall"]}, diff=True)
+    assert SENTINEL not in json.dumps(result) and leaks(tmp_path) == []
+    refused = any(fault["do"].get("status") for fault in faults)
+    assert bool(result.get("failed")) is refused and progress.exists() is not refused, result
