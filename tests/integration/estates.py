@@ -114,7 +114,7 @@ def fabric(region: str) -> Body:
 
 def container(region: str) -> Body:
     return resource(container_id(region), {
-        "fabricFriendlyName": FRIENDLY[region], "friendlyName": container_id(region).split("/")[-1], "fabricType": "Azure",
+        "fabricFriendlyName": FRIENDLY[region], "friendlyName": container_id(region).rpartition("/")[2], "fabricType": "Azure",
         "protectedItemCount": 0, "pairingStatus": "Paired", "role": "", "fabricSpecificDetails": None})
 
 
@@ -126,12 +126,12 @@ def mapping(region: str, *, details: Body | None = None, **properties: Any) -> B
     """The container mapping from a region to the other; `details` go over its providerSpecificDetails, `properties` over the rest."""
     far = other(region)
     return resource(mapping_id(region), {
-        "targetProtectionContainerId": container_id(far), "targetProtectionContainerFriendlyName": container_id(far).split("/")[-1],
+        "targetProtectionContainerId": container_id(far), "targetProtectionContainerFriendlyName": container_id(far).rpartition("/")[2],
         "providerSpecificDetails": {
             "instanceType": "A2A", "agentAutoUpdateStatus": "Disabled", "automationAccountAuthenticationType": "RunAsAccount",
             "automationAccountArmId": None, "scheduleName": None, "jobScheduleName": None} | (details or {}),
         "health": "Normal", "healthErrorDetails": [], "policyId": POLICY, "state": "Paired",
-        "sourceProtectionContainerFriendlyName": container_id(region).split("/")[-1], "sourceFabricFriendlyName": FRIENDLY[region],
+        "sourceProtectionContainerFriendlyName": container_id(region).rpartition("/")[2], "sourceFabricFriendlyName": FRIENDLY[region],
         "targetFabricFriendlyName": FRIENDLY[far], "policyFriendlyName": "24-hour-retention-policy"} | properties)
 
 
@@ -177,8 +177,8 @@ def item(name: str, *, system: str = "Linux", details: Body | None = None, **pro
     return resource(item_id(name), {
         "friendlyName": name, "protectedItemType": "", "protectableItemId": None, "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
         "primaryFabricProvider": "AzureFabric", "recoveryFabricFriendlyName": FRIENDLY[RECOVERY], "recoveryFabricId": fabric_id(RECOVERY),
-        "primaryProtectionContainerFriendlyName": container_id(PRIMARY).split("/")[-1],
-        "recoveryProtectionContainerFriendlyName": container_id(RECOVERY).split("/")[-1],
+        "primaryProtectionContainerFriendlyName": container_id(PRIMARY).rpartition("/")[2],
+        "recoveryProtectionContainerFriendlyName": container_id(RECOVERY).rpartition("/")[2],
         "protectionState": "Protected", "protectionStateDescription": "Protected", "activeLocation": "Primary",
         "testFailoverState": "None", "testFailoverStateDescription": "None", "switchProviderState": "None",
         "allowedOperations": ["UnplannedFailover", "DisableProtection", "TestFailover"], "replicationHealth": "Normal",

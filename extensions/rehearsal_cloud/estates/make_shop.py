@@ -21,7 +21,7 @@ SUBSCRIPTION = "/subscriptions/11111111-2222-3333-4444-555555555555"
 PRIMARY, RECOVERY = "northeurope", "westeurope"
 FRIENDLY = {PRIMARY: "North Europe", RECOVERY: "West Europe"}
 SHORT = {PRIMARY: "neu", RECOVERY: "weu"}
-VAULT = f"/Subscriptions/{SUBSCRIPTION.split('/')[-1]}/resourceGroups/rg-dr-weu/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu"
+VAULT = f"/Subscriptions/{SUBSCRIPTION.rpartition('/')[2]}/resourceGroups/rg-dr-weu/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu"
 POLICY = f"{VAULT}/replicationPolicies/24-hour-retention-policy"
 MONITOR = "Microsoft.Azure.Monitor"
 SEEN = "2026-11-02T05:12:44.1873320Z"
@@ -285,8 +285,8 @@ def item(vm: Body, disk: Body, nic: Body, tier: str) -> Body:
         "friendlyName": name, "protectedItemType": "", "protectableItemId": None, "recoveryServicesProviderId":
             f"{fabric(PRIMARY)}/replicationRecoveryServicesProviders/{guid('provider')}", "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
         "primaryFabricProvider": "AzureFabric", "recoveryFabricFriendlyName": FRIENDLY[RECOVERY], "recoveryFabricId": fabric(RECOVERY),
-        "primaryProtectionContainerFriendlyName": container(PRIMARY).split("/")[-1],
-        "recoveryProtectionContainerFriendlyName": container(RECOVERY).split("/")[-1], "protectionState": "Protected",
+        "primaryProtectionContainerFriendlyName": container(PRIMARY).rpartition("/")[2],
+        "recoveryProtectionContainerFriendlyName": container(RECOVERY).rpartition("/")[2], "protectionState": "Protected",
         "protectionStateDescription": "Protected", "activeLocation": "Primary", "testFailoverState": "None",
         "testFailoverStateDescription": "None", "switchProviderState": "None", "switchProviderStateDescription": None,
         "allowedOperations": ["UnplannedFailover", "DisableProtection", "TestFailover"], "replicationHealth": "Normal",

@@ -59,7 +59,8 @@ class Azure:
     cloud: clouds.Cloud
     pacer: pacing.Pacer
 
-    def __init__(self, params: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> None:
+        environ = os.environ if environ is None else environ
         self._environ = environ
         self._settings = credentials.resolve(params, environ)
         self._limits = pacing.limits(params.get("throttle_limits"))
@@ -366,7 +367,7 @@ def main(
     except AzureDRError as exc:
         module.fail_json(msg=str(exc), error=exc.as_dict())
     except ImportError as exc:
-        if (exc.name or "").split(".")[0] not in ("azure", "aiohttp"):
+        if (exc.name or "").partition(".")[0] not in ("azure", "aiohttp"):
             raise
         module.fail_json(msg=missing_required_lib(_library(str(exc.name))), exception=traceback.format_exc())
     else:

@@ -153,9 +153,9 @@ def switched(cloud: Cloud, item: Body, given: Body) -> Body:
     identifier = f"{container}/replicationProtectedItems/{item['name']}"
     source = recovered_machine(item)
     machine = cloud.store.get(source) or {"properties": {}}
-    group = given.get("recoveryResourceGroupId") or stored_id(cloud, source_machine(item)).split("/providers/")[0]
+    group = given.get("recoveryResourceGroupId") or stored_id(cloud, source_machine(item)).partition("/providers/")[0]
     storage = machine["properties"].get("storageProfile") or {}
-    recovered_group = source.split("/providers/")[0]
+    recovered_group = source.partition("/providers/")[0]
     kept = details.get("protectedManagedDisks") or []
     names = [one.get("failoverDiskName") or one["diskName"] for one in kept]
     sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{name}"} for name in names]

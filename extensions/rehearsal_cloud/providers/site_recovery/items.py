@@ -139,7 +139,7 @@ def fill(cloud: Cloud, item: Body) -> None:
     details = properties["providerSpecificDetails"]
     if is_a2a(item) and not details.get("recoveryAzureResourceGroupId"):
         home = next((one["recoveryResourceGroupId"] for one in details.get("protectedManagedDisks") or []), None)
-        details["recoveryAzureResourceGroupId"] = home or source_machine(item).split("/providers/")[0] + "-asr"
+        details["recoveryAzureResourceGroupId"] = home or source_machine(item).partition("/providers/")[0] + "-asr"
 
 
 def _new(cloud: Cloud, path: Path, sent: Body) -> Body:
