@@ -169,7 +169,7 @@ async def run(azure: Azure, targets: Sequence[Target], steps: Sequence[Step[Any]
     runs = [_Run(azure, target, steps, begin, timeout, progress) for target in targets]
     ticker = asyncio.create_task(_ticking(progress))
     try:
-        progress.say(f"looking at {len(targets)} {noun}")
+        progress.say(f"looking at {_some(len(targets), noun)}")
         await asyncio.gather(*(one.look() for one in runs))
         plans = [(one.outcome, action) for one in runs for actions in one.plans for action in actions]
         minimum = azure.pacer.minimum_duration([request for _outcome, action in plans for request in action.requests])
@@ -187,12 +187,16 @@ async def run(azure: Azure, targets: Sequence[Target], steps: Sequence[Step[Any]
 
 def _announcement(total: int, noun: str, actions: Sequence[Action], minimum: float) -> str:
     if not actions:
-        return f"{total} {noun}: nothing to do"
+        return f"{_some(total, noun)}: nothing to do"
     kinds = Counter(action.text for action in actions)
     listed = ", ".join(f"{text} ({count})" if count > 1 else text for text, count in kinds.most_common(6))
     more = f", and {len(kinds) - 6} more" if len(kinds) > 6 else ""
     least = f"; at least {minimum:.0f} s by Azure's request limits alone" if minimum >= 1 else ""
-    return f"{total} {noun}, {len(actions)} actions: {listed}{more}{least}"
+    return f"{_some(total, noun)}, {_some(len(actions), 'actions')}: {listed}{more}{least}"
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count} {noun.removesuffix('s') if count == 1 else noun}"
 
 
 async def _ticking(progress: Progress) -> None:
@@ -229,10 +233,13 @@ class _Run:
 
     def foresee(self) -> None:
         """Check mode: what the outcome would be."""
-        if self.outcome.state == "unchanged" and any(action.requests for plan in self.plans for action in plan):
+        if self.outcome.state != "unchanged":
+            return
+        if any(action.requests for plan in self.plans for action in plan):
             self.outcome.state = "changed"
             for step, observed in zip(self._steps, self._seen, strict=True):
                 self.outcome.after |= step.wanted(self._target, observed)
+        self._progress.end(self._target.id, self.outcome.state)
 
     async def act(self) -> None:
         """Carry out the plan, step by step, each verified before the next."""

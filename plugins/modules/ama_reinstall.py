@@ -99,10 +99,18 @@ options:
   user_assigned_identity_id:
     description:
       - The resource id of the user-assigned managed identity that the agent signs in with. It is put into its settings.
-      - A machine to which it is not assigned is not touched and reported as failed.
+      - A machine to which it is not assigned is not touched and reported as failed, unless O(assign_identity) has it assigned.
       - When it is not given, the agent takes the identity of the machine. The agent needs one; machines that have none
         are named in a warning.
     type: str
+  assign_identity:
+    description:
+      - Whether O(user_assigned_identity_id) is assigned to machines that do not have it; where that is not given, machines
+        without any identity get a system-assigned one. Other identities of a machine stay.
+      - A failover does not take the identities of a machine along, and without one its agent sends nothing.
+      - Needs the role Managed Identity Operator on the identity.
+    type: bool
+    default: false
   reinstall:
     description:
       - V(when_unhealthy) removes and installs only an agent that failed or does not respond.
@@ -379,6 +387,13 @@ targets:
           type: str
           returned: when the machine could be read
           sample: Ready
+        identity:
+          description: The machine's managed identities, with the keys C(type) and C(user_assigned).
+          type: dict
+          returned: when the machine could be read and O(state=present)
+          sample:
+            type: SystemAssigned
+            user_assigned: []
         agent:
           description: The monitoring agent for the machine's operating system, V(none) where there is none.
           type: dict
@@ -547,6 +562,7 @@ def argument_spec() -> dict[str, Any]:
         "settings": {"type": "dict"},
         "protected_settings": {"type": "dict", "no_log": True},
         "user_assigned_identity_id": {"type": "str"},
+        "assign_identity": {"type": "bool", "default": False},
         "reinstall": reinstall,
         "extensions": {"type": "list", "elements": "dict", "default": [], "options": extension,
                        "required_if": [("state", "present", ["type_handler_version"])]},
@@ -614,11 +630,14 @@ async def restore(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]
         machine = known.known[ids.key(target.id)]
         return associations.Place(machine.location, machine.os_type)
 
-    report = await fleet.run(azure, targets, [
+    steps: list[fleet.Step[Any]] = [
         machines.ReadyForExtensions(azure, known, step.chosen, params["agent_timeout"] * 60),
         step,
         associations.Associations(azure, state, rules, endpoints, place),
-    ], check=module.check_mode, timeout=params["timeout"] * 60, noun="machines")
+    ]
+    if state == "present":
+        steps.insert(1, machines.Identified(azure, known, params["user_assigned_identity_id"], params["assign_identity"]))
+    report = await fleet.run(azure, targets, steps, check=module.check_mode, timeout=params["timeout"] * 60, noun="machines")
     if state == "present":
         warn(module, list(known.known.values()))
     return report.result(params["max_failures"]) | {"backups": step.backups}
@@ -629,7 +648,7 @@ def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
     lonely = [machine.name for machine in found if not machine.has_identity]
     if lonely:
         module.warn("These machines have no managed identity, and without one the agent sends nothing (a failover does not take a "
-                    f"machine's identity along): {', '.join(sorted(lonely))}.")
+                    f"machine's identity along; assign_identity gives them one): {', '.join(sorted(lonely))}.")
     legacy = [machine.name for machine in found if extensions.legacy_agents(machine)]
     if legacy:
         module.warn(f"These machines have a Log Analytics agent, which was retired: {', '.join(sorted(legacy))}.")

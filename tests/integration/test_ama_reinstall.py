@@ -152,6 +152,17 @@ def test_a_machine_without_the_identity_asked_for_is_not_touched(cloud: Start) -
     assert result["failed"] and IDENTITY in result["msg"] and running.writes() == []
 
 
+def test_a_missing_identity_is_assigned_when_asked(cloud: Start) -> None:
+    running = cloud(resources())
+    args = {"machine_ids": [WEB], "user_assigned_identity_id": IDENTITY, "assign_identity": True}
+    foreseen = running.run_module("ama_reinstall", args, check=True)
+    result = running.run_module("ama_reinstall", args)
+    assert targets(result)["web"]["actions"] == ["assign identity id-monitor", f"install extension {LINUX_AGENT}"]
+    both = {"type": "SystemAssigned, UserAssigned", "user_assigned": [IDENTITY]}
+    assert targets(result)["web"]["after"]["identity"] == targets(foreseen)["web"]["after"]["identity"] == both
+    assert not running.run_module("ama_reinstall", args)["changed"]
+
+
 def test_a_machine_without_any_identity_is_named_in_a_warning(cloud: Start) -> None:
     result = cloud(resources(machine("web", identity=None))).run_module("ama_reinstall", {"machine_ids": [WEB, SQL]})
     warning = json.dumps(result["warnings"])
@@ -330,4 +341,4 @@ def test_a_playbook_shows_progress_and_no_secret_even_at_the_highest_verbosity(c
                             str(tmp_path / "play.yml")], env=environment, capture_output=True, text=True, timeout=120, check=False)
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0 and "install extension CustomScript" in output, output
-    assert "ama_reinstall: looking at 1 machines" in output and SENTINEL not in output
+    assert "ama_reinstall: looking at 1 machine" in output and SENTINEL not in output

@@ -7,7 +7,6 @@ The Azure Monitor Agent is one of them; nothing here treats it otherwise than th
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Extension, Machine, Machines
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Extension, Machine, Machines, write
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 
 # Publisher and types of the Azure Monitor Agent (Microsoft Learn, Azure Monitor Agent requirements).
@@ -29,10 +28,6 @@ LEGACY_PUBLISHER = "Microsoft.EnterpriseCloud.Monitoring"
 LEGACY_AGENTS = ("MicrosoftMonitoringAgent", "OmsAgentForLinux")
 # What is kept of an extension that is removed and installed again, beside what the user can ask for.
 KEPT = ("forceUpdateTag", "suppressFailures", "protectedSettingsFromKeyVault", "provisionAfterExtensions")
-# One write to a machine's extensions at a time: another writer's is refused or breaks ours off (azure-rest-api-specs issue 22434,
-# terraform-provider-azurerm issue 19558). All other conflicts are real refusals.
-IN_THE_WAY = {"conflict", "operationpreempted", "anotheroperationinprogress"}
-FIRST_TRY, LONGEST_TRY = 2.0, 60.0  # seconds until a write is tried again that another one was in the way of
 
 
 @dataclass(frozen=True)
@@ -201,12 +196,10 @@ class Extensions(Step[Seen]):
         return found if found or any(one.state == "present" for one in wanted) else None
 
     async def observe(self, target: Target) -> Seen:
-        return Seen(await self._machines.look(target.id), self._written.get(ids.key(target.id), frozenset()))
+        return Seen(await self._machines.look(target.id, "extensions"), self._written.get(ids.key(target.id), frozenset()))
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         machine = observed.machine
-        for wanted in self._for(machine):
-            _check_identity(wanted, machine)
         return [Action(change.text, _requests(machine, change), change)
                 for wanted in self._for(machine) for change in changes(wanted, machine, wanted.kind in observed.written)]
 
@@ -254,7 +247,6 @@ class Extensions(Step[Seen]):
         }
 
     async def _write(self, machine: Machine, change: Change, seconds: float) -> None:
-        """One write, tried again while another writer is in the way. Raises AzureError, TimedOut."""
         parsed = ids.parse(machine.id)
         operations = self._azure.compute(parsed.subscription).virtual_machine_extensions
         place = (parsed.resource_group, parsed.name, change.name)
@@ -263,23 +255,7 @@ class Extensions(Step[Seen]):
             "install": lambda polling: operations.begin_create_or_update(*place, _resource(machine, change), polling=polling),
             "update": lambda polling: operations.begin_update(*place, _update(change), polling=polling),
         }
-        clock = asyncio.get_running_loop().time
-        end, interval = clock() + seconds, FIRST_TRY
-        while True:
-            try:
-                await self._azure.run(f"{change.verb} extension {change.name}", machine.id, calls[change.verb], max(end - clock(), 1))
-                return
-            except AzureError as error:
-                if (error.code or "").lower() not in IN_THE_WAY or clock() + interval >= end:
-                    raise
-            await self._azure.pause(interval)
-            interval = min(interval * 2, LONGEST_TRY)
-
-
-def _check_identity(wanted: Wanted, machine: Machine) -> None:
-    if wanted.state == "present" and wanted.identity and not any(ids.same(wanted.identity, own) for own in machine.identities):
-        raise AzureDRError(f"The user-assigned identity {wanted.identity} is not assigned to {machine.name}, so the agent could not sign "
-                           "in with it. Assign it to the machine first, or name one that it has.")
+        await write(self._azure, f"{change.verb} extension {change.name}", machine.id, calls[change.verb], seconds)
 
 
 def _requests(machine: Machine, change: Change) -> tuple[tuple[str, str], ...]:

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, TimedOut
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 
 TYPE = "Microsoft.Compute/virtualMachines"
@@ -18,6 +18,10 @@ BUSY = {"creating", "updating", "deleting", "migrating"}
 # Power states from which a machine comes up by itself; in all others somebody has to start it (Microsoft Learn, states and billing).
 COMING_UP = {"running", "starting", "unknown"}
 FIRST_LOOK, LONGEST_LOOK = 2.0, 30.0  # seconds between two looks at a machine that is not ready
+# One write to a machine at a time: another writer's is refused or breaks ours off (azure-rest-api-specs issue 22434,
+# terraform-provider-azurerm issue 19558). All other conflicts are real refusals.
+IN_THE_WAY = {"conflict", "operationpreempted", "anotheroperationinprogress"}
+FIRST_TRY, LONGEST_TRY = 2.0, 60.0  # seconds until a write is tried again that another one was in the way of
 
 Wire = Mapping[str, Any]
 
@@ -74,8 +78,8 @@ class Machine:
     """A virtual machine as one read with its instance view tells it.
 
     os_type: "windows" or "linux". power: "running", "starting", "deallocated", ..., "unknown" where Azure says nothing.
-    agent: what the VM agent displays ("Ready", "Not Ready"), None before its first report. identities: the ids of its user-assigned
-    identities; has_identity: whether it has any, system-assigned included.
+    agent: what the VM agent displays ("Ready", "Not Ready"), None before its first report. identity_type: "None", "SystemAssigned",
+    "UserAssigned" or "SystemAssigned, UserAssigned"; identities: the ids of the user-assigned ones.
     """
 
     id: str
@@ -85,7 +89,7 @@ class Machine:
     power: str
     agent: str | None
     agent_message: str | None
-    has_identity: bool
+    identity_type: str
     identities: tuple[str, ...]
     extensions: tuple[Extension, ...]
 
@@ -96,6 +100,13 @@ class Machine:
     @property
     def comes_up(self) -> bool:
         return self.power in COMING_UP
+
+    @property
+    def has_identity(self) -> bool:
+        return self.identity_type.lower() != "none"
+
+    def identified_by(self, identity: str) -> bool:
+        return any(ids.same(identity, own) for own in self.identities)
 
     def find(self, publisher: str, type: str) -> Extension | None:
         return next((extension for extension in self.extensions if extension.kind_of(publisher, type)), None)
@@ -126,7 +137,7 @@ def parse(wire: Wire) -> Machine:
         power=_power(view),
         agent=report.get("displayStatus"),
         agent_message=None if str(report.get("displayStatus", "")).lower() == "ready" else report.get("message"),
-        has_identity=str(identity.get("type") or "None").lower() != "none",
+        identity_type=str(identity.get("type") or "None"),
         identities=tuple(identity.get("userAssignedIdentities") or ()),
         extensions=tuple(_extension(resource, entries, handlers) for resource in wire.get("resources") or []
                          if (resource.get("properties") or {}).get("publisher")),
@@ -181,29 +192,33 @@ def _told(status: Wire) -> str:
 class Machines:
     """Reads machines, and remembers the last reading of each.
 
-    A reading is good for one more look: a step that looks at a machine right behind another one need not ask Azure again.
+    A reading is good for one look by each who looks: a step that looks at a machine right behind another one need not ask Azure again.
     """
 
     def __init__(self, azure: Any) -> None:
         self._azure = azure
-        self._unused: set[str] = set()
+        self._looked: dict[str, set[str]] = {}
         self.known: dict[str, Machine] = {}
 
     async def read(self, machine_id: str) -> Machine:
         """Ask Azure. Raises AzureError, also for a machine that is not there."""
         parsed = ids.parse(machine_id)
         get = self._azure.compute(parsed.subscription).virtual_machines.get(parsed.resource_group, parsed.name, expand="instanceView")
-        machine = parse(await self._azure.read("read the virtual machine", machine_id, get))
+        return self.keep(machine_id, parse(await self._azure.read("read the virtual machine", machine_id, get)))
+
+    def keep(self, machine_id: str, machine: Machine) -> Machine:
+        """Remember a new reading."""
         self.known[ids.key(machine_id)] = machine
-        self._unused.add(ids.key(machine_id))
+        self._looked[ids.key(machine_id)] = set()
         return machine
 
-    async def look(self, machine_id: str) -> Machine:
-        """The last reading, when nobody has taken it yet; else ask Azure."""
-        if ids.key(machine_id) not in self._unused:
+    async def look(self, machine_id: str, who: str) -> Machine:
+        """The last reading, when `who` has not looked at it yet; else ask Azure."""
+        machine = ids.key(machine_id)
+        if who in self._looked.get(machine, {who}):
             await self.read(machine_id)
-        self._unused.discard(ids.key(machine_id))
-        return self.known[ids.key(machine_id)]
+        self._looked[machine].add(who)
+        return self.known[machine]
 
 
 class ReadyForExtensions(Step[Machine]):
@@ -251,6 +266,75 @@ class ReadyForExtensions(Step[Machine]):
 
     def wanted(self, target: Target, observed: Machine) -> View:
         return self.view(observed)
+
+
+class Identified(Step[Machine]):
+    """Sees to the managed identity with which agents sign in: the user-assigned one that is named, or any.
+
+    identity: the id of the named one. assign: assign what is missing; a system-assigned identity where none is named. Without it a machine
+    that lacks the named one is refused.
+    """
+
+    def __init__(self, azure: Any, machines: Machines, identity: str | None, assign: bool) -> None:
+        self._azure, self._machines, self._identity, self._assign = azure, machines, identity, assign
+
+    async def observe(self, target: Target) -> Machine:
+        return await self._machines.look(target.id, "identity")
+
+    def plan(self, target: Target, observed: Machine) -> list[Action]:
+        if self._identified(observed):
+            return []
+        if self._assign:
+            what = ids.parse(self._identity).name if self._identity else "the system-assigned one"
+            return [Action(f"assign identity {what}", (("PATCH", observed.id),), self._missing(observed))]
+        if self._identity:
+            raise AzureDRError(f"The user-assigned identity {self._identity} is not assigned to {observed.name}, so the agent could not "
+                               "sign in with it. Have it assigned with assign_identity, or name one that the machine has.")
+        return []
+
+    def _identified(self, machine: Machine) -> bool:
+        return machine.identified_by(self._identity) if self._identity else machine.has_identity
+
+    def _missing(self, machine: Machine) -> dict[str, Any]:
+        """The identity block of a PATCH, which adds to the identities that are there."""
+        if not self._identity:
+            return {"type": "SystemAssigned"}
+        system = "systemassigned" in machine.identity_type.lower()
+        return {"type": "SystemAssigned, UserAssigned" if system else "UserAssigned", "userAssignedIdentities": {self._identity: {}}}
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        parsed = ids.parse(target.id)
+        operations, body = self._azure.compute(parsed.subscription).virtual_machines, {"identity": action.data}
+        await write(self._azure, action.text, target.id, lambda polling: operations.begin_update(
+            parsed.resource_group, parsed.name, body, polling=polling), seconds)
+
+    def view(self, observed: Machine) -> View:
+        return {"identity": {"type": observed.identity_type, "user_assigned": sorted(observed.identities)}}
+
+    def wanted(self, target: Target, observed: Machine) -> View:
+        missing = [action.data for action in self.plan(target, observed)]
+        if not missing:
+            return self.view(observed)
+        return {"identity": {"type": missing[0]["type"],
+                             "user_assigned": sorted([*observed.identities, *missing[0].get("userAssignedIdentities", ())])}}
+
+
+async def write(azure: Any, asked: str, machine_id: str, begin: Callable[..., Awaitable[Any]], seconds: float) -> None:
+    """Carry out one write of a machine or its extensions, tried again while another writer is in the way.
+
+    begin: as for arm.session.Azure.run. Raises AzureError, TimedOut.
+    """
+    clock = asyncio.get_running_loop().time
+    end, interval = clock() + seconds, FIRST_TRY
+    while True:
+        try:
+            await azure.run(asked, machine_id, begin, max(end - clock(), 1))
+            return
+        except AzureError as error:
+            if (error.code or "").lower() not in IN_THE_WAY or clock() + interval >= end:
+                raise
+        await azure.pause(interval)
+        interval = min(interval * 2, LONGEST_TRY)
 
 
 def tagged(tags: Mapping[str, str] | None, wanted: Sequence[str]) -> bool:

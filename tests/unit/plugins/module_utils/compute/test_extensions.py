@@ -229,12 +229,5 @@ def test_who_is_in_the_way_is_waited_out_and_a_refusal_is_told(tmp_path: Path) -
     assert refused.paused == []
 
 
-def test_an_identity_that_the_machine_has_not_is_a_reason_to_leave_it() -> None:
-    step = Extensions(None, Machines(None), extensions.agents("present", identity=IDENTITY), "/nowhere")
-    with pytest.raises(AzureDRError, match="not assigned"):
-        step.plan(Target(ID, "web"), Seen(machine(), frozenset()))
-    assert step.plan(Target(ID, "web"), Seen(machine(identities=(IDENTITY.upper(),)), frozenset()))
-
-
 def test_a_change_says_what_and_why() -> None:
     assert Change("remove", AGENT, "AMA", why="Not Ready").text == "remove extension AMA (Not Ready)"

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError, TimedOut
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import machines
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Machine, Machines, ReadyForExtensions, parse
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import (
+    Identified,
+    Machine,
+    Machines,
+    ReadyForExtensions,
+    parse,
+)
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Target
 
 ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web"
@@ -105,10 +111,7 @@ class Reader(Machines):
 
     async def read(self, machine_id: str) -> Machine:
         self.reads += 1
-        machine = parse(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-        self.known[machine_id.lower()] = machine
-        self._unused.add(machine_id.lower())
-        return machine
+        return self.keep(machine_id, parse(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]))
 
 
 class NoWait:
@@ -120,14 +123,15 @@ def ready(reader: Reader, patience: float = 60) -> ReadyForExtensions:
     return ReadyForExtensions(NoWait(), reader, lambda machine: machine.extensions, patience)
 
 
-def test_a_reading_serves_one_more_look() -> None:
+def test_a_reading_serves_each_who_looks_once() -> None:
     reader = Reader(wire())
 
     async def work() -> list[int]:
         await reader.read(ID)
         reads = []
         for number in range(3):
-            await reader.look(ID)
+            await reader.look(ID, "one")
+            await reader.look(ID, "two")
             reads.append(reader.reads)
             del number
         return reads
@@ -153,6 +157,30 @@ def test_a_machine_that_does_not_run_is_refused_with_the_way_on(power: str) -> N
 def test_a_machine_on_which_there_is_nothing_to_do_may_be_in_any_state() -> None:
     step = ReadyForExtensions(NoWait(), Reader(wire()), lambda machine: None, 60)
     assert step.plan(Target(ID, "web"), parse(wire(power="deallocated"))) == []
+
+
+IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
+SYSTEM, OTHER = {"type": "SystemAssigned"}, {"type": "UserAssigned", "userAssignedIdentities": {"/other": {}}}
+
+
+@pytest.mark.parametrize(("has", "named", "sent"), [
+    (None, None, {"type": "SystemAssigned"}), (SYSTEM, None, None), (OTHER, None, None),
+    (None, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+    (SYSTEM, IDENTITY, {"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+    (OTHER, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+    ({"type": "UserAssigned", "userAssignedIdentities": {IDENTITY.upper(): {}}}, IDENTITY, None),
+])
+def test_a_missing_identity_is_assigned_beside_those_that_are_there(has: Any, named: str | None, sent: Any) -> None:
+    machine, target = parse(wire(identity=has)), Target(ID, "web")
+    plan = Identified(None, Reader(wire()), named, True).plan(target, machine)
+    assert [action.data for action in plan] == ([sent] if sent else [])
+    foreseen = Identified(None, Reader(wire()), named, True).wanted(target, machine)["identity"]["user_assigned"]
+    assert len(foreseen) == len(machine.identities) + bool(sent and named)
+    if sent and named:
+        with pytest.raises(AzureDRError, match="not assigned"):
+            Identified(None, Reader(wire()), named, False).plan(target, machine)
+    else:
+        assert Identified(None, Reader(wire()), named, False).plan(target, machine) == []
 
 
 def test_waits_until_the_agent_is_there_or_its_time_is_up() -> None:
