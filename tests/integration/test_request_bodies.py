@@ -62,10 +62,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Body]:
 
 
 def lines(written: list[Body]) -> list[str]:
-    """Each kind of request once, as one line of JSON: method, path without the subscription, body."""
-    kinds = {json.dumps({"method": one["method"], "path": one["path"].partition("/resourceGroups/")[2], "body": one["request"]},
-                        sort_keys=True) for one in written}
-    return sorted(kinds)
+    """Each kind of request once, as one line of JSON: method, type of the resource (and what is done to it), body."""
+    kinds = ({"method": one["method"], "type": kind(one["path"]), "body": one["request"]} for one in written)
+    return sorted({json.dumps(one, sort_keys=True) for one in kinds})
+
+
+def kind(path: str) -> str:
+    """The path without names: Microsoft.RecoveryServices/vaults/replicationRecoveryPlans/testFailover."""
+    namespace, *rest = path.rpartition("/providers/")[2].split("/")
+    return "/".join([namespace, *rest[::2]])
 
 
 def test_every_module_is_run_in_every_state() -> None:
