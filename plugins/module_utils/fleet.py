@@ -25,6 +25,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import 
 Observed = TypeVar("Observed")
 View = dict[str, Any]
 
+TOLD = 10  # failed targets whose reasons are in a module's msg; the others are only named there
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a target while it is verified
 
 
@@ -151,8 +152,10 @@ class Report:
                      for o in self.outcomes if o.before != o.after],
         }
         if len(bad) > max_failures:
-            found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: "
-                      + "; ".join(f"{outcome.target.name}: {outcome.reason}" for outcome in bad)}
+            told = [f"{outcome.target.name}: {str(outcome.reason).rstrip('.')}" for outcome in bad[:TOLD]]
+            if len(bad) > TOLD:
+                told.append(f"and {len(bad) - TOLD} more: " + ", ".join(outcome.target.name for outcome in bad[TOLD:]))
+            found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: " + "; ".join(told)}
         return found
 
 

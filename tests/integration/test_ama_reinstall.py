@@ -205,6 +205,23 @@ def test_waits_for_the_vm_agent_of_a_machine_that_comes_up(cloud: Start) -> None
     assert targets(result)["web"]["actions"] == ["wait for the VM agent", f"install extension {LINUX_AGENT}"], result
 
 
+def test_what_somebody_else_is_installing_is_waited_for_and_left(cloud: Start) -> None:
+    running = cloud(resources(), speed=60)
+
+    async def install() -> None:
+        body = {"location": estates.RECOVERY, "properties": {
+            "publisher": "Microsoft.Azure.Monitor", "type": LINUX_AGENT, "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
+            "enableAutomaticUpgrade": True}}
+        async with Azure({}, running.environment) as azure:
+            operations = azure.compute().virtual_machine_extensions
+            await operations.begin_create_or_update("rg-shop-weu", "web", "theirs", body, polling=False)
+
+    asyncio.run(install())
+    result = running.run_module("ama_reinstall", {"machine_ids": [WEB]})
+    assert targets(result)["web"]["state"] == "unchanged", result
+    assert sent(running) == [("PUT", "web/extensions/theirs")]
+
+
 def test_a_vm_agent_that_stays_away_is_timed_out(cloud: Start) -> None:
     web = machine("web")
     web["properties"]["instanceView"] = {"vmAgent": {"statuses": [{"code": "ProvisioningState/Unavailable", "displayStatus": "Not Ready"}]}}

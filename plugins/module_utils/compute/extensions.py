@@ -128,7 +128,7 @@ def others(given: Sequence[dict[str, Any]], state: str) -> list[Wanted]:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one extension: verb "remove", "install", "update" or "wait". found: the extension as it is, or was."""
+    """What is done to one extension: verb "remove", "install", "update" or "wait for". found: the extension as it is, or was."""
 
     verb: str
     wanted: Wanted
@@ -154,9 +154,9 @@ def changes(wanted: Wanted, machine: Machine, written: bool) -> list[Change]:
         _check_name(wanted, machine, name)
         return [install]
     if found.busy:
-        return [Change("wait", wanted, name, found, f"for {found.provisioning_state}")]
+        return [Change("wait for", wanted, name, found, found.provisioning_state)]
     if written and found.trouble:
-        return [Change("wait", wanted, name, found, f"for Ready; {found.trouble}")]
+        return [Change("wait for", wanted, name, found, found.trouble)]
     if not written and (found.trouble or wanted.reinstall == "always"):
         return [Change("remove", wanted, name, found, found.trouble), install]
     drift = wanted.drift(found)
@@ -205,7 +205,7 @@ class Extensions(Step[Seen]):
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         change: Change = action.data
-        if change.verb == "wait":
+        if change.verb == "wait for":
             return
         machine = self._machines.known[ids.key(target.id)]
         if change.verb == "remove" and change.found:

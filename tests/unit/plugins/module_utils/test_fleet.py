@@ -169,6 +169,13 @@ def test_one_failure_is_named_and_the_others_are_done(error: AzureError, changed
     assert "failed" not in report.result(max_failures=1)
 
 
+def test_the_message_of_a_great_failure_names_all_and_gives_the_reasons_of_some() -> None:
+    switch = Switch()
+    switch.trouble = raising(AzureDRError("No power."), "apply", *"abcdefghijkl")
+    message = run([switch], "abcdefghijkl").result()["msg"]
+    assert message.startswith("12 of 12 failed: a: No power; b: ") and message.endswith("; and 2 more: k, l")
+
+
 def test_after_a_failure_half_way_the_target_is_shown_as_it_is() -> None:
     class Half(Switch):
         def plan(self, target: Target, observed: bool) -> list[Action]:

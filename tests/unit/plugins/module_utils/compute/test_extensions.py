@@ -60,7 +60,7 @@ def planned(wanted: Wanted, where: Machine, written: bool = False) -> list[str]:
     ([agent(publisher="MICROSOFT.AZURE.MONITOR", type="azuremonitorlinuxagent")], AGENT, []),
     ([agent(**FAILED)], AGENT, ["remove extension AMA (Provisioning failed)", "install extension AMA"]),
     ([agent(provisioningState="Failed")], AGENT, ["remove extension AMA (its provisioning state is Failed)", "install extension AMA"]),
-    ([agent(provisioningState="Updating")], AGENT, ["wait extension AMA (for Updating)"]),
+    ([agent(provisioningState="Updating")], AGENT, ["wait for extension AMA (Updating)"]),
     ([agent()], Wanted(AGENT.publisher, AGENT.type, reinstall="always"), ["remove extension AMA", "install extension AMA"]),
     ([agent(enableAutomaticUpgrade=False)], AGENT, ["update extension AMA (enableAutomaticUpgrade)"]),
     ([agent(typeHandlerVersion="1.5")], AGENT, []),
@@ -80,7 +80,7 @@ def test_what_this_run_has_installed_is_only_waited_for() -> None:
     always = Wanted(AGENT.publisher, AGENT.type, reinstall="always")
     assert planned(always, machine(agent()), written=True) == []
     lagging = machine(agent(status={"displayStatus": "Not Ready", "level": "Error"}))
-    assert planned(AGENT, lagging, written=True) == ["wait extension AMA (for Ready; Not Ready)"]
+    assert planned(AGENT, lagging, written=True) == ["wait for extension AMA (Not Ready)"]
 
 
 def test_a_name_that_another_extension_has_is_refused() -> None:
