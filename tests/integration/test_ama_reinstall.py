@@ -99,7 +99,7 @@ def test_installs_and_associates_by_operating_system_and_then_changes_nothing(cl
     assert all(body["enableAutomaticUpgrade"] is True and body["autoUpgradeMinorVersion"] is True for body in bodies)
 
     written = len(running.writes())
-    again = running.run_module("ama_reinstall", {"machine_ids": [WEB, SQL.upper()], **MONITORING})
+    again = running.run_module("ama_reinstall", {"machine_ids": [WEB, SQL.upper()], **MONITORING}, diff=True)
     assert not again["changed"] and {target["state"] for target in again["targets"]} == {"unchanged"}
     assert again["diff"] == [] and len(running.writes()) == written
 

@@ -29,7 +29,7 @@ def test_both_directions_are_enabled_and_a_second_run_changes_nothing(cloud):
     assert [one["request"] for one in running.writes()] == [{"properties": {"providerSpecificInput": {
         "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": ACCOUNT_ID,
         "automationAccountAuthenticationType": "SystemAssignedIdentity"}}}] * 2
-    second = running.run_module("asr_autoupdate", {})
+    second = running.run_module("asr_autoupdate", {}, diff=True)
     assert (second["changed"], states(second), second["diff"]) == (False, ["unchanged", "unchanged"], [])
     assert len(running.writes()) == 2
 

@@ -371,6 +371,8 @@ def main(
             raise
         module.fail_json(msg=missing_required_lib(_library(str(exc.name))), exception=traceback.format_exc())
     else:
+        if not module._diff:
+            result.pop("diff", None)
         module.exit_json(**result)
 
 
