@@ -64,6 +64,12 @@ def test_without_a_measured_time_nothing_is_met() -> None:
     assert record([step()], rto_objective=60)["rto"] == {"objective_minutes": 60, "measured_seconds": None, "met": None}
 
 
+def test_a_step_takes_as_long_as_its_job_or_its_machines() -> None:
+    machines = [target("web-01", started="T2", ended="T4"), target("web-02", started="T1", ended="T3"), target("web-03")]
+    spans = [(one["started"], one["ended"]) for one in record([step(job={"started": "T0", "ended": "T9"}), step(targets=machines)])["steps"]]
+    assert spans == [("T0", "T9"), ("T1", "T4")]
+
+
 @pytest.mark.parametrize("steps", ["Failover", [{"result": {}}], [1]])
 def test_steps_that_are_none_are_refused(steps: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="list of steps"):
