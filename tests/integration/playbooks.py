@@ -71,6 +71,7 @@ def environment(cloud: Any, home: Path) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     return {"PATH": os.environ["PATH"], "HOME": str(home), "PWD": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8",
             "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"), "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_REMOTE_TEMP": str(home / ".ansible" / "tmp"),
             "AZURE_DR_PACING_FILE": str(home / "pacing"), **cloud.environment}
 
 
