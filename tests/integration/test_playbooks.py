@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,10 @@ def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cl
 
 def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
     running = cloud(playbooks.shop(), permissions=READER)
-    for playbook in ("drill", "failover"):
-        played = play(running, tmp_path, playbook, {"failover_confirm": ""}, "--check", "--diff")
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda playbook: play(running, tmp_path / playbook, playbook, {"failover_confirm": ""}, "--check", "--diff"),
+                             ("drill", "failover")))
+    for played in both:
         assert played.status == 0 and played.changed > 0, played.output
         assert played.record["about"]["check_mode"] is True
     assert running.writes() == []
@@ -151,14 +154,16 @@ def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
 
 def test_it_does_nothing_while_it_is_not_clear_to_what(cloud: Start, tmp_path: Path) -> None:
     running = cloud(playbooks.shop(estates.vault("rsv-other-weu"), estates.plan("other", [[WEB]])))
-    vaults = play(running, tmp_path, "failover")
-    assert vaults.status != 0 and "rsv-dr-weu" in vaults.output and "rsv-other-weu" in vaults.output
-    named = {"failover_vault_name": "rsv-dr-weu", "failover_resource_group": "rg-dr-weu"}
-    plans = play(running, tmp_path, "failover", named)
-    assert plans.status != 0 and "shop" in plans.record["failures"][0]["reason"] and "other" in plans.record["failures"][0]["reason"]
-    for confirm in ("Shop", ""):
-        refused = play(running, tmp_path, "failover", {**named, "failover_recovery_plan": "shop", "failover_confirm": confirm})
-        assert refused.status != 0 and "confirm" in refused.record["failures"][0]["reason"]
+    vault = {"failover_vault_name": "rsv-dr-weu", "failover_resource_group": "rg-dr-weu"}
+    plan = vault | {"failover_recovery_plan": "shop"}
+    with ThreadPoolExecutor(2) as pool:
+        vaults, plans, wrong, missing = pool.map(
+            lambda given: play(running, tmp_path / given[0], "failover", given[1]),
+            [("vaults", {}), ("plans", vault), ("wrong", plan | {"failover_confirm": "Shop"}),
+             ("missing", plan | {"failover_confirm": ""})])
+    for refused, words in ((vaults, ["rsv-dr-weu", "rsv-other-weu"]), (plans, ["shop", "other"]), (wrong, ["confirm", "'shop'"]),
+                           (missing, ["confirm", "'shop'"])):
+        assert refused.status != 0 and all(word in refused.record["failures"][0]["reason"] for word in words), refused.output
     assert running.writes() == []
 
 

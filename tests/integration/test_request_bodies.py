@@ -42,7 +42,8 @@ RUNS: list[tuple[str, str | None, Body]] = [
     ("ama_reinstall", "present", MONITORING),
     ("asr_failover", "commit", {"confirm": "shop"}),
     ("ama_reinstall", "present", {"machine_ids": [HEALTHY], "enable_automatic_upgrade": False, "settings": {"port": 1}}),
-    ("ama_reinstall", "present", {"machine_ids": [BROKEN]}),
+    ("ama_reinstall", "present", {"machine_ids": [BROKEN], "assign_identity": True}),
+    ("ama_reinstall", "present", {"machine_ids": [HEALTHY], "assign_identity": True, "user_assigned_identity_id": IDENTITY}),
     ("ama_reinstall", "absent", MONITORING | {"machine_ids": [HEALTHY]}),
 ]
 
@@ -50,7 +51,8 @@ RUNS: list[tuple[str, str | None, Body]] = [
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Body]:
     """The exchanges that asked for a change when all of RUNS were run."""
-    running = RunningCloud(tmp_path_factory.mktemp("bodies") / "cloud", playbooks.shop(*SITUATIONS["ready"].more), speed=3000)
+    resources = playbooks.shop(*SITUATIONS["ready"].more, estates.resource(IDENTITY))
+    running = RunningCloud(tmp_path_factory.mktemp("bodies") / "cloud", resources, speed=3000)
     try:
         for module, value, args in RUNS:
             option, _values = documented.chooser(module)

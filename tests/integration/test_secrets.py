@@ -66,7 +66,7 @@ def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: 
     sign_in = {"tenant": running.environment["AZURE_TENANT"], "client_id": "operator", "secret": f"{SENTINEL}-given-as-an-option"}
     tasks = [{"name": f"{case.module} {case.value}", "ignore_errors": True, f"cloudops.azure_dr.{case.module}": {
         **({documented.chooser(case.module)[0]: case.value} if case.value else {}), **case.args, **GIVEN.get(case.module, {}), **sign_in}}
-        for case in SITUATIONS["ready"].cases]
+        for case in {(case.module, case.value): case for case in reversed(SITUATIONS["ready"].cases)}.values()]
     said = running.run_playbook(tasks, "-vvv", "--diff")
     assert SENTINEL not in said and "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in said
     assert [task["name"] for task in tasks if f"TASK [{task['name']}]" not in said] == []
