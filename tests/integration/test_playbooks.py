@@ -19,9 +19,8 @@ from typing import Any
 
 import estates
 import pytest
-
-import playbooks
-from playbooks import SQL, WEB, Body, play
+import runbook
+from runbook import SQL, WEB, Body, play
 
 Start = Callable[..., Any]
 READER = {"default": {"actions": ["*/read"]}}
@@ -62,7 +61,7 @@ def states(cloud: Any) -> set[tuple[str, str]]:
 
 
 def test_drill_and_failover_and_again(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop())
+    running = cloud(runbook.shop())
     drill = play(running, tmp_path, "drill")
     assert drill.status == 0, drill.output
     assert sent(running) == ["testFailover", "testFailoverCleanup"]
@@ -85,7 +84,7 @@ def test_drill_and_failover_and_again(cloud: Start, tmp_path: Path) -> None:
     check_records(drill, failover)
 
 
-def check_records(drill: playbooks.Played, failover: playbooks.Played) -> None:
+def check_records(drill: runbook.Played, failover: runbook.Played) -> None:
     """The records of a run that went well: who, what, when, each step and machine; for their owner only."""
     for played, name, steps in ((drill, "drill", ["Test failover", "Restore monitoring", "Verify", "Clean up"]),
                                 (failover, "failover", ["Failover", "Restore monitoring", "Verify", "Commit"])):
@@ -105,7 +104,7 @@ def check_records(drill: playbooks.Played, failover: playbooks.Played) -> None:
 
 
 def test_a_drill_whose_restore_fails_is_cleaned_up_and_told(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(), faults=[full(f"{WEB}-test")])
+    running = cloud(runbook.shop(), faults=[full(f"{WEB}-test")])
     drill = play(running, tmp_path, "drill")
     assert drill.status != 0
     assert sent(running) == ["testFailover", "testFailoverCleanup"] and states(running) == {("Primary", "Protected")}
@@ -116,7 +115,7 @@ def test_a_drill_whose_restore_fails_is_cleaned_up_and_told(cloud: Start, tmp_pa
 
 
 def test_without_all_machines_restored_nothing_is_committed_and_the_next_run_goes_on(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(), faults=[full(WEB) | {"count": 1}])
+    running = cloud(runbook.shop(), faults=[full(WEB) | {"count": 1}])
     failed = play(running, tmp_path, "failover")
     assert failed.status != 0 and sent(running) == ["unplannedFailover"]
     assert monitored(running, [SQL]) == whole([SQL])
@@ -132,7 +131,7 @@ def test_without_all_machines_restored_nothing_is_committed_and_the_next_run_goe
 def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cloud: Start, tmp_path: Path) -> None:
     fault = {"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"operation": {
         "item": WEB, "status": "Failed", "code": "28040", "message": "The region has no room for it."}}}
-    running = cloud(playbooks.shop(), faults=[fault])
+    running = cloud(runbook.shop(), faults=[fault])
     failover = play(running, tmp_path, "failover")
     assert failover.status != 0 and sent(running) == ["unplannedFailover"]
     assert monitored(running, [SQL]) == whole([SQL])
@@ -142,7 +141,7 @@ def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cl
 
 
 def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(), permissions=READER)
+    running = cloud(runbook.shop(), permissions=READER)
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(lambda playbook: play(running, tmp_path / playbook, playbook, {"failover_confirm": ""}, "--check", "--diff"),
                              ("drill", "failover")))
@@ -153,7 +152,7 @@ def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
 
 
 def test_it_does_nothing_while_it_is_not_clear_to_what(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(estates.vault("rsv-other-weu"), estates.plan("other", [[WEB]])))
+    running = cloud(runbook.shop(estates.vault("rsv-other-weu"), estates.plan("other", [[WEB]])))
     vault = {"failover_vault_name": "rsv-dr-weu", "failover_resource_group": "rg-dr-weu"}
     plan = vault | {"failover_recovery_plan": "shop"}
     with ThreadPoolExecutor(2) as pool:
@@ -184,8 +183,8 @@ def offspring(process: int) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processes of a run can be found on Linux only")
 def test_a_run_that_was_killed_is_run_again_and_goes_on(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(), speed=60)
-    with subprocess.Popen(playbooks.command("failover", playbooks.VARIABLES), env=playbooks.environment(running, tmp_path), cwd=tmp_path,
+    running = cloud(runbook.shop(), speed=60)
+    with subprocess.Popen(runbook.command("failover", runbook.VARIABLES), env=runbook.environment(running, tmp_path), cwd=tmp_path,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
         deadline = time.monotonic() + 60
         while not any("/replicationJobs/" in one["path"] for one in running.traffic()):
@@ -218,7 +217,7 @@ def test_the_rehearsal_runs_on_an_estate_in_azures_letter_case(tmp_path: Path) -
              "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"), "AZURE_SECRET": "of-the-real-azure"}
     home.mkdir()
     ended = subprocess.run(
-        [sys.executable, str(playbooks.ROOT / "extensions/rehearsal_cloud/rehearse.py"), "--estate", str(estate), "--traffic", str(traffic),
+        [sys.executable, str(runbook.ROOT / "extensions/rehearsal_cloud/rehearse.py"), "--estate", str(estate), "--traffic", str(traffic),
          "--speed", "600"], env=ready, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     exchanges = [json.loads(line) for line in traffic.read_text().splitlines()]

@@ -15,10 +15,9 @@ from typing import Any
 import documented
 import estates
 import pytest
+import runbook
 from conftest import ROOT, RunningCloud
-from test_check_mode import ACCOUNT, BROKEN, HEALTHY, MONITORING, SITUATIONS
-
-import playbooks
+from situations import ACCOUNT, BROKEN, HEALTHY, MONITORING, SITUATIONS
 
 Body = dict[str, Any]
 GOLDEN = Path(__file__).with_name("bodies.json")
@@ -34,8 +33,8 @@ RUNS: list[tuple[str, str | None, Body]] = [
     ("asr_failover", "test", {}),
     ("ama_reinstall", "present", MONITORING | {"extensions": [SCRIPT]}),
     ("asr_failover", "test_cleanup", {"comments": "All services answered."}),
-    ("asr_failover", "test", {"replicated_items": [playbooks.WEB], "test_network_id": "none"}),
-    ("asr_failover", "test_cleanup", {"replicated_items": [playbooks.WEB]}),
+    ("asr_failover", "test", {"replicated_items": [runbook.WEB], "test_network_id": "none"}),
+    ("asr_failover", "test_cleanup", {"replicated_items": [runbook.WEB]}),
     ("asr_failover", "unplanned", {"recovery_point": "latest_processed", "confirm": "shop"}),
     ("asr_failover", "cancel", {"confirm": "shop"}),
     ("asr_failover", "unplanned", {"shutdown_source": False, "confirm": "shop"}),
@@ -51,7 +50,7 @@ RUNS: list[tuple[str, str | None, Body]] = [
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Body]:
     """The exchanges that asked for a change when all of RUNS were run."""
-    resources = playbooks.shop(*SITUATIONS["ready"].more, estates.resource(IDENTITY))
+    resources = runbook.shop(*SITUATIONS["ready"].more, estates.resource(IDENTITY))
     running = RunningCloud(tmp_path_factory.mktemp("bodies") / "cloud", resources, speed=3000)
     try:
         for module, value, args in RUNS:

@@ -12,10 +12,9 @@ from typing import Any
 
 import documented
 import pytest
+import runbook
 from conftest import RunningCloud
-from test_check_mode import BROKEN, SITUATIONS
-
-import playbooks
+from situations import BROKEN, SITUATIONS
 
 Body = dict[str, Any]
 SENTINEL = "sentinel"  # the beginning of every secret here
@@ -49,11 +48,11 @@ def test_every_option_that_takes_a_secret_is_given_here() -> None:
 
 
 def test_a_playbook_tells_no_secret_even_where_it_fails(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(), faults=[FAILS], state=tmp_path / "state.json")
+    running = cloud(runbook.shop(), faults=[FAILS], state=tmp_path / "state.json")
     assert SENTINEL in running.environment["AZURE_SECRET"]
     variables = tmp_path / "variables.json"
     variables.write_text(json.dumps({f"restore_monitoring_{name}": value for name, value in GIVEN["ama_reinstall"].items()}))
-    played = playbooks.play(running, tmp_path / "home", "drill", None, "-e", f"@{variables}", "-vvv", "--diff")
+    played = runbook.play(running, tmp_path / "home", "drill", None, "-e", f"@{variables}", "-vvv", "--diff")
     assert SENTINEL not in played.output and "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in played.output
     assert "The script failed" in str(played.record["failures"]) and played.step("Clean up")["outcome"] == "succeeded", played.output
     assert sent_masked(running) == {"AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent", "CustomScript"}
@@ -62,7 +61,7 @@ def test_a_playbook_tells_no_secret_even_where_it_fails(cloud: Callable[..., Run
 
 
 def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
-    running = cloud(playbooks.shop(*SITUATIONS["ready"].more), state=tmp_path / "state.json", speed=3000)
+    running = cloud(runbook.shop(*SITUATIONS["ready"].more), state=tmp_path / "state.json", speed=3000)
     sign_in = {"tenant": running.environment["AZURE_TENANT"], "client_id": "operator", "secret": f"{SENTINEL}-given-as-an-option"}
     tasks = [{"name": f"{case.module} {case.value}", "ignore_errors": True, f"cloudops.azure_dr.{case.module}": {
         **({documented.chooser(case.module)[0]: case.value} if case.value else {}), **case.args, **GIVEN.get(case.module, {}), **sign_in}}
@@ -80,7 +79,7 @@ def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: 
                                     [{"match": {"path": "*/oauth2/v2.0/token"}, "do": {"status": 401}}]],
                          ids=["all is well", "a connection breaks", "sign-in is refused"])
 def test_the_progress_and_the_result_hold_no_secret(cloud: Callable[..., RunningCloud], tmp_path: Path, faults: list[Body]) -> None:
-    running = cloud(playbooks.shop(*SITUATIONS["ready"].more), faults=faults, speed=3000)
+    running = cloud(runbook.shop(*SITUATIONS["ready"].more), faults=faults, speed=3000)
     progress = tmp_path / "progress"
     running.environment["AZURE_DR_PROGRESS_FILE"] = str(progress)
     result = running.run_module("ama_reinstall", {"machine_ids": [BROKEN], "timeout": 1, **GIVEN["ama_reinstall"]}, diff=True)

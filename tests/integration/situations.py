@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The situations that an estate can be in, and what each module finds to do there, in each value of its state or action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import documented
+import estates
+import runbook
+from conftest import RunningCloud
+
+Body = dict[str, Any]
+
+AGENT, PUBLISHER = "AzureMonitorLinuxAgent", "Microsoft.Azure.Monitor"
+HEALTHY, ABSENT, BROKEN = (estates.machine_id(name, estates.RECOVERY) for name in ("healthy", "absent", "broken"))
+MONITORING: Body = {"data_collection_rules": [{"id": runbook.RULES["Linux"]}], "data_collection_endpoint_ids": [runbook.ENDPOINT]}
+ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
+ON = {"agentAutoUpdateStatus": "Enabled", "automationAccountArmId": estates.ACCOUNT_ID,
+      "automationAccountAuthenticationType": "SystemAssignedIdentity"}
+SICK = estates.health_error("151083", "The account cannot be used.", "It has no rights.", "Grant them.")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module with a value of its state or action, and what check mode shall say: changes, nothing or refuses (in the words of `why`).
+
+    others: what becomes of targets that are not treated like the others.
+    """
+
+    module: str
+    value: str | None
+    says: str
+    args: Body = field(default_factory=dict)
+    why: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, cloud: RunningCloud) -> Body:
+        """The module's result in check mode, with the diff."""
+        option, _values = documented.chooser(self.module)
+        given = {option: self.value} if option else {}
+        return cloud.run_module(self.module, given | self.args, check=True, diff=True)
+
+
+def extension(machine_id: str, **properties: Any) -> Body:
+    return estates.resource(f"{machine_id}/extensions/{AGENT}", {
+        "publisher": PUBLISHER, "type": AGENT, "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
+        "enableAutomaticUpgrade": True, "provisioningState": "Succeeded"} | properties, location=estates.RECOVERY)
+
+
+def standing_machines() -> list[Body]:
+    """Machines of the recovery region: one with all its monitoring, one with none, one whose agent has failed."""
+    associations = f"{HEALTHY}/providers/Microsoft.Insights/dataCollectionRuleAssociations"
+    return [
+        *(body for one in (HEALTHY, ABSENT, BROKEN) for body in estates.machine(one.rpartition("/")[2], region=estates.RECOVERY)),
+        extension(HEALTHY), extension(BROKEN, provisioningState="Failed"),
+        estates.resource(f"{associations}/dcra", {"dataCollectionRuleId": runbook.RULES["Linux"]}),
+        estates.resource(f"{associations}/configurationAccessEndpoint", {"dataCollectionEndpointId": runbook.ENDPOINT})]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """How an estate stands: resources beside those of runbook.shop, the failover actions that were run on it, and the cases for it."""
+
+    more: tuple[Body, ...]
+    actions: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+
+def failover(value: str, says: str, why: str = "", **args: Any) -> Case:
+    return Case("asr_failover", value, says, args, why)
+
+
+def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str] | None = None) -> Case:
+    return Case("ama_reinstall", value, says, MONITORING | ({"machine_ids": list(machine_ids)} if machine_ids else {}),
+                others=others or {})
+
+
+SITUATIONS: dict[str, Situation] = {
+    "ready": Situation(tuple(standing_machines()), (), (
+        failover("test", "changes"), failover("test", "changes", replicated_items=[runbook.WEB]),
+        failover("test_cleanup", "nothing"), failover("unplanned", "changes"),
+        failover("commit", "nothing"), failover("cancel", "nothing"),
+        Case("asr_autoupdate", "enabled", "changes", ACCOUNT), Case("asr_autoupdate", "disabled", "nothing"),
+        reinstall("present", "changes", HEALTHY, ABSENT, BROKEN, others={"healthy": "unchanged"}),
+        reinstall("present", "nothing", HEALTHY),
+        reinstall("absent", "changes", HEALTHY, ABSENT, BROKEN, others={"absent": "unchanged"}),
+        reinstall("absent", "nothing", ABSENT),
+        Case("asr_vault_info", None, "nothing"))),
+    "a test failover stands": Situation((estates.mapping(estates.PRIMARY, details=ON), estates.mapping(estates.RECOVERY, details=ON)),
+                                        ("test",), (
+        failover("test", "nothing"), failover("test_cleanup", "changes"), failover("unplanned", "refuses", "test_cleanup"),
+        failover("commit", "nothing"), failover("cancel", "nothing"),
+        Case("asr_autoupdate", "enabled", "nothing"), Case("asr_autoupdate", "disabled", "changes"),
+        reinstall("present", "changes"), reinstall("absent", "nothing"), Case("asr_vault_info", None, "nothing"))),
+    "failed over": Situation((estates.mapping(estates.PRIMARY, details=ON, health="Critical", healthErrorDetails=[SICK]),
+                              estates.mapping(estates.RECOVERY, details=ON)), ("unplanned",), (
+        failover("test", "refuses", "commit"), failover("test_cleanup", "nothing"), failover("unplanned", "nothing"),
+        failover("commit", "changes"), failover("cancel", "changes"),
+        Case("asr_autoupdate", "enabled", "changes", others={estates.mapping_id(estates.RECOVERY).rpartition("/")[2]: "unchanged"}),
+        reinstall("present", "changes"), Case("asr_vault_info", None, "nothing"))),
+    "committed": Situation((), ("unplanned", "commit"), (
+        failover("test", "refuses", "eprotect"), failover("unplanned", "nothing"), failover("commit", "nothing"),
+        Case("asr_vault_info", None, "nothing"))),
+}
