@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,15 +68,11 @@ class RunningCloud:
         playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments]
         collections = next(part for part in sys.path if (Path(part) / "ansible_collections").is_dir())
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": collections, "LC_ALL": "C.UTF-8"}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": collections, "LC_ALL": "C.UTF-8",
+                       "ANSIBLE_REMOTE_TEMP": str(folder / ".ansible" / "tmp")}
         ended = subprocess.run(command, env=environment | self.environment, cwd=folder, capture_output=True, text=True, timeout=300,
                                check=False)
         return ended.stdout + ended.stderr
-
-    def run_examples(self, module: str) -> str:
-        """What ansible-playbook says when it runs the tasks in the module's EXAMPLES."""
-        source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text()
-        return self.run_playbook(yaml.safe_load(source.partition('EXAMPLES = r"""')[2].partition('"""')[0]))
 
     def traffic(self) -> list[dict[str, Any]]:
         """Every exchange until now, sign-in included: method, path, query, request, status, response."""

@@ -84,7 +84,7 @@ SITUATIONS: dict[str, Situation] = {
     "ready": Situation(tuple(standing_machines()), (), (
         failover("test", "changes"), failover("test", "changes", replicated_items=[runbook.WEB]),
         failover("test_cleanup", "nothing"), failover("unplanned", "changes"),
-        failover("commit", "nothing"), failover("cancel", "nothing"),
+        failover("commit", "refuses", "nothing to commit"), failover("cancel", "nothing"),
         Case("asr_autoupdate", "enabled", "changes", ACCOUNT), Case("asr_autoupdate", "disabled", "nothing"),
         reinstall("present", "changes", HEALTHY, ABSENT, BROKEN, others={"healthy": "unchanged"}),
         reinstall("present", "nothing", HEALTHY),
@@ -94,7 +94,7 @@ SITUATIONS: dict[str, Situation] = {
     "a test failover stands": Situation((estates.mapping(estates.PRIMARY, details=ON), estates.mapping(estates.RECOVERY, details=ON)),
                                         ("test",), (
         failover("test", "nothing"), failover("test_cleanup", "changes"), failover("unplanned", "refuses", "test_cleanup"),
-        failover("commit", "nothing"), failover("cancel", "nothing"),
+        failover("commit", "refuses", "test_cleanup"), failover("cancel", "nothing"),
         Case("asr_autoupdate", "enabled", "nothing"), Case("asr_autoupdate", "disabled", "changes"),
         reinstall("present", "changes"), reinstall("absent", "nothing"), Case("asr_vault_info", None, "nothing"))),
     "failed over": Situation((estates.mapping(estates.PRIMARY, details=ON, health="Critical", healthErrorDetails=[SICK]),

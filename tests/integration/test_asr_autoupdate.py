@@ -136,11 +136,6 @@ def test_an_account_that_cannot_do_it_is_refused_before_anything_is_changed(clou
     assert not running.writes()
 
 
-def test_the_examples_run(cloud):
-    said = cloud(estates.shop()).run_examples("asr_autoupdate")
-    assert "failed=0" in said and "asr_autoupdate: " in said, said
-
-
 def test_run_as_accounts_are_warned_of(cloud):
     running = cloud(estates.estate([], None, estates.account("None")))
     result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID,

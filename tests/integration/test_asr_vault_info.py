@@ -119,8 +119,3 @@ def test_a_wrong_vault_id_is_refused_before_any_request(cloud):
     result = running.run_module("asr_vault_info", {"vault_id": estates.VAULT_ID.removesuffix("/rsv-dr-weu")})
     assert result["failed"] and "vault_id" in result["msg"]
     assert running.traffic() == []
-
-
-def test_the_examples_run(cloud):
-    said = cloud(estates.shop()).run_examples("asr_vault_info")
-    assert "failed=0" in said, said

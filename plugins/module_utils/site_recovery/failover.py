@@ -256,6 +256,8 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
     if other:
         running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
         raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end.")
+    if wish.action == "commit" and not any(map(failed_over, standing.items)):
+        raise AzureDRError(refusal(verb, text, standing))
     if all(tested_lately(wish, item) for item in _open(verb, standing)):
         return []
     if not standing.allows(verb.operation):
@@ -275,7 +277,7 @@ def tested_lately(wish: Wish, item: ReplicatedItem) -> str | None:
 
 def refusal(verb: Verb, text: str, standing: Standing) -> str:
     """Why Site Recovery does not offer an action, and the way on."""
-    open_items = _open(verb, standing)
+    open_items = _open(verb, standing) or list(standing.items)
     states = Counter(f"{item.protection_state}, active location {item.active_location}, test failover state {item.test_failover_state}"
                      for item in open_items)
     told = "; ".join(f"{state} ({count} machines)" if len(standing.items) > 1 else state for state, count in states.items())
@@ -294,6 +296,8 @@ def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
         return "It is failed over and not committed: commit the failover first."
     if recovered:
         return "It is failed over and committed, which cannot be taken back: reprotect it, then it can fail over again, to where it was."
+    if verb.operation == "Commit":
+        return "It is not failed over, so there is nothing to commit: run the action unplanned first."
     errors = sorted({str(error["message"]) for item in open_items for error in item.health_errors if error["level"] == "Error"})
     return "Look at its health with asr_vault_info" + (f"; it says: {' '.join(errors)}" if errors else ".")
 

@@ -143,7 +143,7 @@ class Module:
     """What ``main`` needs of an AnsibleModule."""
 
     def __init__(self, **params):
-        self.params, self.warnings, self.ended = params, [], None
+        self.params, self.warnings, self.ended, self._diff = params, [], None, False
 
     def warn(self, text):
         self.warnings.append(text)

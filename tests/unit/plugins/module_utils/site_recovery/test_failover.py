@@ -91,7 +91,6 @@ def test_what_is_offered_and_not_done_is_started(action: str, member: items.Repl
     ("unplanned", recovered()),
     ("unplanned", recovered(allowed=("ReverseReplicate",))),
     ("commit", recovered(allowed=("ReverseReplicate",))),
-    ("commit", item()),
     ("cancel", item()),
 ])
 def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -> None:
@@ -105,6 +104,7 @@ def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -
     ("test", recovered(allowed=("ReverseReplicate",)), "reprotect it"),
     ("cancel", recovered(allowed=("ReverseReplicate",)), "cannot be taken back"),
     ("commit", recovered(allowed=()), "It offers: nothing"),
+    ("commit", item(), "nothing to commit"),
     ("test", item(allowed=("TestFailoverCleanup",), testFailoverState="TestFailoverFailed"), "run the action test_cleanup first"),
 ])
 def test_what_is_not_offered_is_refused_with_the_way_on(action: str, member: items.ReplicatedItem, way_on: str) -> None:
