@@ -85,10 +85,14 @@ class Cloud:
             scope = "/".join(parts[:length])
             path = parse(scope)
             if path.type in (SUBSCRIPTION, GROUP) and self.store.get(scope) is None:
-                extra = {"location": location or "eastus"} if path.type == GROUP else {
-                    "subscriptionId": path.name, "state": "Enabled", "displayName": path.name}
-                self.store.put(scope, {"id": scope, "name": path.name, "type": path.type, **extra,
-                                       "properties": {"provisioningState": "Succeeded"}})
+                extra = (
+                    {"location": location or "eastus"}
+                    if path.type == GROUP
+                    else {"subscriptionId": path.name, "state": "Enabled", "displayName": path.name}
+                )
+                self.store.put(
+                    scope, {"id": scope, "name": path.name, "type": path.type, **extra, "properties": {"provisioningState": "Succeeded"}}
+                )
 
     def handle(self, request: Request) -> Response:
         """The answer to one request, after all that was due has happened."""
@@ -116,8 +120,9 @@ class Cloud:
         if path.word is None:
             if not path.type:
                 raise refusals.no_such_path(request.path)
-            method = {"GET": owner.get, "HEAD": owner.head, "PUT": owner.put, "PATCH": owner.patch,
-                      "DELETE": owner.delete}.get(request.method)
+            method = {"GET": owner.get, "HEAD": owner.head, "PUT": owner.put, "PATCH": owner.patch, "DELETE": owner.delete}.get(
+                request.method
+            )
             if method is None:
                 raise refusals.refuse(405, "MethodNotAllowed", f"The request method '{request.method}' is not supported.")
             return method(self, request, path)
@@ -136,18 +141,24 @@ class Cloud:
         """One page of a list: {"value", "nextLink"}; the last page has no nextLink, or null where `last_link` (as the provider does)."""
         token = request.query.get("$skiptoken") or request.query.get("$skipToken") or request.query.get("skipToken") or "0"
         start = int(token) if token.isdigit() else 0
-        body: dict[str, Any] = {"value": found[start:start + size]}
+        body: dict[str, Any] = {"value": found[start : start + size]}
         if start + size < len(found):
             others = {k: v for k, v in request.query.items() if k.lower().lstrip("$") != "skiptoken"}
-            body["nextLink"] = (f"{request.base_url}{quote(request.path)}?{urlencode(others, safe='$')}&$skipToken={start + size}")
+            body["nextLink"] = f"{request.base_url}{quote(request.path)}?{urlencode(others, safe='$')}&$skipToken={start + size}"
         elif last_link:
             body["nextLink"] = None
         return self.answer(200, body)
 
     def dump(self) -> dict[str, Any]:
         """All that the cloud is, as JSON."""
-        return {"now": self.clock.now, "guids": self._guids, "seed": self._seed, "store": self.store.dump(),
-                "timeline": self.timeline.dump(), "operations": self.operations.dump()}
+        return {
+            "now": self.clock.now,
+            "guids": self._guids,
+            "seed": self._seed,
+            "store": self.store.dump(),
+            "timeline": self.timeline.dump(),
+            "operations": self.operations.dump(),
+        }
 
     def load(self, saved: dict[str, Any]) -> None:
         """Become the cloud that `dump` wrote; its time goes on from there."""

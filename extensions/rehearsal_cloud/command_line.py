@@ -108,7 +108,17 @@ async def _serve(options: argparse.Namespace, folder: Path) -> None:
     except OSError as problem:
         raise OSError(f"port {options.port}: {problem.strerror or problem}") from problem
     base = f"https://localhost:{port}"
-    print(json.dumps({"resource_manager": base, "authority": base, "ca_file": str(ca_file.resolve()),
-                      "metadata": f"{base}/metadata/endpoints?api-version=2022-09-01", "imds": f"http://localhost:{imds}"}), flush=True)
+    print(
+        json.dumps(
+            {
+                "resource_manager": base,
+                "authority": base,
+                "ca_file": str(ca_file.resolve()),
+                "metadata": f"{base}/metadata/endpoints?api-version=2022-09-01",
+                "imds": f"http://localhost:{imds}",
+            }
+        ),
+        flush=True,
+    )
     await ended.wait()
     await server.stop()

@@ -58,8 +58,12 @@ class Rule:
         return True
 
     def _matches(self, request: Request) -> bool:
-        return ((not self.methods or request.method in self.methods) and self.path.fullmatch(request.path) is not None
-                and _holds(request.query, self.query) and (self.body is None or _holds(request.body, self.body)))
+        return (
+            (not self.methods or request.method in self.methods)
+            and self.path.fullmatch(request.path) is not None
+            and _holds(request.query, self.query)
+            and (self.body is None or _holds(request.body, self.body))
+        )
 
     @property
     def delay(self) -> float:
@@ -68,7 +72,7 @@ class Rule:
 
     @property
     def drop(self) -> str | None:
-        """"before" or "after" the request takes effect, the connection is dropped."""
+        """ "before" or "after" the request takes effect, the connection is dropped."""
         return self.do.get("drop")
 
     @property
@@ -125,8 +129,18 @@ def _rule(number: int, rule: Any, seed: int) -> Rule:
             raise ValueError(f"{name} is {value!r}, not a whole number from {low} on")
     if isinstance(probability, bool) or not 0 < probability <= 1:
         raise ValueError(f"probability is {probability!r}, not a number over 0 and up to 1")
-    return Rule(number, methods, re.compile(fnmatch.translate(path), re.IGNORECASE), query, match.get("body"), after, count, probability,
-                do, random.Random(f"{seed}:{number}"))
+    return Rule(
+        number,
+        methods,
+        re.compile(fnmatch.translate(path), re.IGNORECASE),
+        query,
+        match.get("body"),
+        after,
+        count,
+        probability,
+        do,
+        random.Random(f"{seed}:{number}"),
+    )
 
 
 def _check_do(do: Mapping[str, Any]) -> None:

@@ -53,11 +53,21 @@ class Operations:
         """The operations that run on a resource (its id in any letter case)."""
         return [o for o in self._known.values() if o.ended is None and o.resource_id.lower() == resource_id.lower()]
 
-    def start(self, cloud: Cloud, request: Request, resource_id: str, seconds: float | None, *, then: str | None = None,
-              otherwise: str | None = None, **arguments: Any) -> Operation:
+    def start(
+        self,
+        cloud: Cloud,
+        request: Request,
+        resource_id: str,
+        seconds: float | None,
+        *,
+        then: str | None = None,
+        otherwise: str | None = None,
+        **arguments: Any,
+    ) -> Operation:
         """Begin an operation that ends by itself after `seconds` of simulated time (None: `finish` is called by its provider)."""
-        operation = Operation(cloud.guid(), resource_id, cloud.clock.now, outcome=request.outcome, then=then, otherwise=otherwise,
-                              arguments=arguments)
+        operation = Operation(
+            cloud.guid(), resource_id, cloud.clock.now, outcome=request.outcome, then=then, otherwise=otherwise, arguments=arguments
+        )
         self._known[operation.name] = operation
         if seconds is not None:
             cloud.timeline.put(cloud.clock.now + seconds, "operation.end", name=operation.name)
@@ -84,8 +94,11 @@ class Operations:
 
 def outcome_error(outcome: dict[str, Any]) -> dict[str, Any] | None:
     """The error that a fault rule gives an operation: {"code", "message", ...} or None."""
-    return {"message": "The operation was made to fail by a fault rule.", **{k: v for k, v in outcome.items() if k != "status"}} \
-        if outcome.get("code") else None
+    return (
+        {"message": "The operation was made to fail by a fault rule.", **{k: v for k, v in outcome.items() if k != "status"}}
+        if outcome.get("code")
+        else None
+    )
 
 
 @effect("operation.end")

@@ -67,7 +67,7 @@ def parse(path: str) -> Path:
         return _plain(parts)
     at = len(lowered) - 1 - lowered[::-1].index("providers")
     scope = "/" + "/".join(parts[:at]) if at else ""
-    rest = parts[at + 2:]
+    rest = parts[at + 2 :]
     namespace = parts[at + 1] if at + 1 < len(parts) else ""
     if len(rest) == 0:
         return Path(scope, "", "", f"providers/{namespace}", scope)

@@ -52,10 +52,13 @@ class Permissions:
         roles = next((self._principals[name] for name in names if name in self._principals), self._default)
         action, scope = action_of(request), parse(request.path).resource_id
         if not any(role.grants(action, key(scope)) for role in roles):
-            raise refuse(403, "AuthorizationFailed",
-                         f"The client '{who.user or who.client_id}' with object id '{who.object_id}' does not have authorization to "
-                         f"perform action '{action}' over scope '{scope}' or the scope is invalid. "
-                         "If access was recently granted, please refresh your credentials.")
+            raise refuse(
+                403,
+                "AuthorizationFailed",
+                f"The client '{who.user or who.client_id}' with object id '{who.object_id}' does not have authorization to "
+                f"perform action '{action}' over scope '{scope}' or the scope is invalid. "
+                "If access was recently granted, please refresh your credentials.",
+            )
 
 
 def action_of(request: Request) -> str:
@@ -78,8 +81,10 @@ def load(file: Path) -> Permissions:
     principals = content.get("principals") or {}
     if not isinstance(principals, dict):
         raise files.FileProblem(f"{file}: principals is not an object: client id, object id or user name to role definitions")
-    return Permissions({str(name): _roles(file, f"principal {name}", roles) for name, roles in principals.items()},
-                       _roles(file, "default", content.get("default") or []))
+    return Permissions(
+        {str(name): _roles(file, f"principal {name}", roles) for name, roles in principals.items()},
+        _roles(file, "default", content.get("default") or []),
+    )
 
 
 def _roles(file: Path, whose: str, given: Any) -> list[Role]:

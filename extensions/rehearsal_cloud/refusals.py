@@ -34,9 +34,12 @@ def not_found(cloud: Cloud, path: Path) -> Refusal:
         if path.type == GROUP or cloud.store.get(group) is None:
             return refuse(404, "ResourceGroupNotFound", f"Resource group '{parts[3]}' could not be found.")
     names = path.resource_id.rsplit("/providers/", 1)[-1]
-    return refuse(404, "ResourceNotFound",
-                  f"The Resource '{names}' under resource group '{parts[3] if len(parts) > 3 else '<null>'}' was not found. "
-                  "For more details please go to https://aka.ms/ARMResourceNotFoundFix")
+    return refuse(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{names}' under resource group '{parts[3] if len(parts) > 3 else '<null>'}' was not found. "
+        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
 
 
 def no_such_path(path: str) -> Refusal:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Rehearses the runbook: starts the rehearsal cloud on an estate, runs playbooks/rehearse.yml on it, stops the cloud.
 
-    python extensions/rehearsal_cloud/rehearse.py [--estate FILE] [--vars FILE] [--traffic FILE] [--speed FACTOR] [ansible-playbook arguments]
+    python extensions/rehearsal_cloud/rehearse.py [--estate FILE] [--vars FILE] [--traffic FILE] [--speed FACTOR] [more for ansible-playbook]
 
 Nothing outside this machine is reached: the playbook signs in to the rehearsal cloud, with made-up credentials; the AZURE_* variables of
 the caller are left behind. The record of the run is left in the directory `evidence`.
@@ -49,9 +49,15 @@ def environment(ready: dict[str, str], home: str, estate: Path) -> dict[str, str
     """The caller's environment, turned to the rehearsal cloud: no sign-in to anywhere else is left in it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "ANSIBLE_AZURE_", "ARM_"))}
     return kept | {
-        "AZURE_CLOUD_ENVIRONMENT": ready["metadata"], "AZURE_TENANT": "rehearsal", "AZURE_CLIENT_ID": "rehearsal",
-        "AZURE_SECRET": secrets.token_urlsafe(16), "AZURE_SUBSCRIPTION_ID": subscription(estate),
-        "SSL_CERT_FILE": ready["ca_file"], "REQUESTS_CA_BUNDLE": ready["ca_file"], "AZURE_DR_PACING_FILE": f"{home}/pacing"}
+        "AZURE_CLOUD_ENVIRONMENT": ready["metadata"],
+        "AZURE_TENANT": "rehearsal",
+        "AZURE_CLIENT_ID": "rehearsal",
+        "AZURE_SECRET": secrets.token_urlsafe(16),
+        "AZURE_SUBSCRIPTION_ID": subscription(estate),
+        "SSL_CERT_FILE": ready["ca_file"],
+        "REQUESTS_CA_BUNDLE": ready["ca_file"],
+        "AZURE_DR_PACING_FILE": f"{home}/pacing",
+    }
 
 
 def subscription(estate: Path) -> str:
@@ -72,8 +78,10 @@ def main(given: list[str]) -> int:
     found = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
         raise SystemExit("rehearse.py: ansible-playbook is not installed")
-    with tempfile.TemporaryDirectory(prefix="rehearsal_") as home, \
-            subprocess.Popen(cloud_command(options), stdout=subprocess.PIPE, text=True) as cloud:
+    with (
+        tempfile.TemporaryDirectory(prefix="rehearsal_") as home,
+        subprocess.Popen(cloud_command(options), stdout=subprocess.PIPE, text=True) as cloud,
+    ):
         line = cloud.stdout.readline() if cloud.stdout else ""
         if not line.strip():
             return 2

@@ -43,8 +43,16 @@ class Received(Request):
 class Server:
     """The cloud on the network: ARM and sign-in over HTTPS, the instance metadata service over plain HTTP; loopback only."""
 
-    def __init__(self, cloud: Cloud, *, throttle: Throttle | None = None, rules: list[faults.Rule] | None = None,
-                 permissions: Permissions | None = None, traffic: Traffic | None = None, snapshots: Snapshots | None = None) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        *,
+        throttle: Throttle | None = None,
+        rules: list[faults.Rule] | None = None,
+        permissions: Permissions | None = None,
+        traffic: Traffic | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self.cloud, self.throttle, self.rules = cloud, throttle or Throttle(), rules or []
         self.permissions, self.traffic, self.snapshots = permissions, traffic, snapshots
         self._runners: list[web.ServerRunner] = []
@@ -59,8 +67,9 @@ class Server:
         if self.snapshots is not None:
             self.snapshots.save()
 
-    async def _listen(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int,
-                      context: ssl.SSLContext | None) -> int:
+    async def _listen(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], port: int, context: ssl.SSLContext | None
+    ) -> int:
         runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=0.5)
         self._runners.append(runner)
         await runner.setup()
@@ -114,8 +123,9 @@ class Server:
         _require_api_version(request)
         remaining = self.throttle.admit(self.cloud, request, who)
         if request.unreadable:
-            raise refuse(400, "InvalidRequestContent",
-                         f"The request content was invalid and could not be deserialized: '{request.unreadable}'.")
+            raise refuse(
+                400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{request.unreadable}'."
+            )
         if self.permissions is not None:
             self.permissions.require(request, who)
         effects = self.cloud.timeline.done
@@ -162,8 +172,11 @@ def _require_api_version(request: Request) -> None:
     if not version:
         raise refuse(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.")
     if not _API_VERSION.fullmatch(version):
-        raise refuse(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid. An api-version is a date (YYYY-MM-DD), "
-                                                        "with -preview after it where it is one.")
+        raise refuse(
+            400,
+            "InvalidApiVersionParameter",
+            f"The api-version '{version}' is invalid. An api-version is a date (YYYY-MM-DD), with -preview after it where it is one.",
+        )
 
 
 def _received(http: web.BaseRequest, content: bytes, base_url: str) -> Received:

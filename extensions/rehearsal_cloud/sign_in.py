@@ -51,8 +51,11 @@ def principal(request: Request) -> Principal:
     except (KeyError, TypeError, ValueError) as problem:
         raise _unauthorized(request, "InvalidAuthenticationToken", "The access token is invalid.") from problem
     if expires <= now:
-        raise _unauthorized(request, "ExpiredAuthenticationToken",
-                            f"The access token expiry UTC time '{_utc(expires)}' is earlier than current UTC time '{_utc(now)}'.")
+        raise _unauthorized(
+            request,
+            "ExpiredAuthenticationToken",
+            f"The access token expiry UTC time '{_utc(expires)}' is earlier than current UTC time '{_utc(now)}'.",
+        )
     return who
 
 
@@ -83,8 +86,11 @@ def imds(request: Request) -> Response:
 
 def _app_service(request: Request) -> Response:
     """App Service's form (header X-IDENTITY-HEADER), Azure ML's (header secret) and Cloud Shell's (a POST with Metadata: true)."""
-    allowed = request.headers.get("x-identity-header") or request.headers.get("secret") or (
-        request.method == "POST" and request.headers.get("metadata", "").lower() == "true")
+    allowed = (
+        request.headers.get("x-identity-header")
+        or request.headers.get("secret")
+        or (request.method == "POST" and request.headers.get("metadata", "").lower() == "true")
+    )
     if not allowed:
         return Response(401, {"statusCode": 401, "message": "The header X-IDENTITY-HEADER is missing."})
     return _managed_identity({**request.query, **_form(request)})
@@ -101,9 +107,19 @@ def _managed_identity(asked: Any) -> Response:
     names = ("client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id")
     identity = next((asked[name] for name in names if asked.get(name)), "system-assigned")
     token, expires = _issue(identity, _object_id("home"), resource)
-    return Response(200, {
-        "access_token": token, "client_id": identity, "resource": resource, "token_type": "Bearer", "expires_on": str(expires),
-        "expires_in": str(LIFETIME), "ext_expires_in": str(LIFETIME), "not_before": str(expires - LIFETIME)})
+    return Response(
+        200,
+        {
+            "access_token": token,
+            "client_id": identity,
+            "resource": resource,
+            "token_type": "Bearer",
+            "expires_on": str(expires),
+            "expires_in": str(LIFETIME),
+            "ext_expires_in": str(LIFETIME),
+            "not_before": str(expires - LIFETIME),
+        },
+    )
 
 
 def _token(request: Request, tenant: str) -> Response:
@@ -114,11 +130,18 @@ def _token(request: Request, tenant: str) -> Response:
     user = ""
     if grant == "client_credentials":
         if not (form.get("client_secret") or form.get("client_assertion")):
-            return _refused(401, "invalid_client", "AADSTS7000218: The request body must contain the following parameter: "
-                                                   "'client_assertion' or 'client_secret'.")
+            return _refused(
+                401,
+                "invalid_client",
+                "AADSTS7000218: The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            )
         if WRONG in (form.get("client_secret"), form.get("client_assertion")):
-            return _refused(401, "invalid_client", "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the "
-                            f"request is the client secret value, not the client secret ID, for a secret added to app '{client}'.")
+            return _refused(
+                401,
+                "invalid_client",
+                "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the "
+                f"request is the client secret value, not the client secret ID, for a secret added to app '{client}'.",
+            )
     elif grant == "password":
         user = form.get("username", "")
         if not user or form.get("password", WRONG) == WRONG:
@@ -142,8 +165,20 @@ def _signed_in_user(client: str, tenant: str, user: str, scope: str, base_url: s
     return {
         "scope": scope,
         "refresh_token": _jwt({"upn": user, "appid": client}),
-        "id_token": _jwt({"aud": client, "iss": f"{base_url}/{tenant}/v2.0", "iat": now, "nbf": now, "exp": now + LIFETIME, "oid": person,
-                          "sub": person, "tid": tenant, "preferred_username": user, "ver": "2.0"}),
+        "id_token": _jwt(
+            {
+                "aud": client,
+                "iss": f"{base_url}/{tenant}/v2.0",
+                "iat": now,
+                "nbf": now,
+                "exp": now + LIFETIME,
+                "oid": person,
+                "sub": person,
+                "tid": tenant,
+                "preferred_username": user,
+                "ver": "2.0",
+            }
+        ),
         "client_info": _encode({"uid": person, "utid": tenant}),
     }
 
@@ -152,8 +187,19 @@ def _issue(client: str, tenant: str, audience: str, user: str = "") -> tuple[str
     """An access token, unsigned, and when it expires (seconds since 1970)."""
     now = int(time.time())
     person = _object_id(user or client)
-    claims = {"aud": audience, "iss": f"https://sts.windows.net/{tenant}/", "iat": now, "nbf": now, "exp": now + LIFETIME, "appid": client,
-              "oid": person, "sub": person, "tid": tenant, "idtyp": "user" if user else "app", "ver": "1.0"}
+    claims = {
+        "aud": audience,
+        "iss": f"https://sts.windows.net/{tenant}/",
+        "iat": now,
+        "nbf": now,
+        "exp": now + LIFETIME,
+        "appid": client,
+        "oid": person,
+        "sub": person,
+        "tid": tenant,
+        "idtyp": "user" if user else "app",
+        "ver": "1.0",
+    }
     return _jwt(claims | ({"upn": user} if user else {})), now + LIFETIME
 
 
@@ -183,8 +229,17 @@ def _claims(token: str) -> dict[str, Any]:
 
 def _refused(status: int, error: str, text: str) -> Response:
     """An error as Entra ID gives it; error_codes holds the digits of AADSTS...."""
-    return Response(status, {"error": error, "error_description": text, "error_codes": [int(text[6:].partition(":")[0])],
-                             "timestamp": _utc(time.time()), "trace_id": str(uuid.uuid4()), "correlation_id": str(uuid.uuid4())})
+    return Response(
+        status,
+        {
+            "error": error,
+            "error_description": text,
+            "error_codes": [int(text[6:].partition(":")[0])],
+            "timestamp": _utc(time.time()),
+            "trace_id": str(uuid.uuid4()),
+            "correlation_id": str(uuid.uuid4()),
+        },
+    )
 
 
 def _unauthorized(request: Request, code: str, message: str) -> Refusal:
@@ -236,8 +291,14 @@ def _endpoints(request: Request) -> Any:
         "synapseAnalyticsResourceId": base,
         "logAnalyticsResourceId": base,
         "ossrDbmsResourceId": base,
-        "suffixes": {"storage": "storage.localhost", "keyVaultDns": "vault.localhost", "sqlServerHostname": "database.localhost",
-                     "acrLoginServer": "registry.localhost", "azureDataLakeStoreFileSystem": "datalake.localhost",
-                     "azureDataLakeAnalyticsCatalogAndJob": "analytics.localhost", "mhsmDns": "managedhsm.localhost"},
+        "suffixes": {
+            "storage": "storage.localhost",
+            "keyVaultDns": "vault.localhost",
+            "sqlServerHostname": "database.localhost",
+            "acrLoginServer": "registry.localhost",
+            "azureDataLakeStoreFileSystem": "datalake.localhost",
+            "azureDataLakeAnalyticsCatalogAndJob": "analytics.localhost",
+            "mhsmDns": "managedhsm.localhost",
+        },
     }
     return cloud if request.api_version >= "2022-09-01" else [cloud]

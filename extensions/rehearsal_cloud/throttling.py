@@ -36,8 +36,10 @@ class Limit:
 
 def _arm(kind: str, burst: int, per_second: int) -> tuple[Limit, ...]:
     """Of one principal, and fifteen times that for all principals together."""
-    return (Limit(kind, burst, per_second * 60, ("subscription", "principal"), ARM),
-            Limit(f"global-{kind}", burst * 15, per_second * 60 * 15, ("subscription",), ARM))
+    return (
+        Limit(kind, burst, per_second * 60, ("subscription", "principal"), ARM),
+        Limit(f"global-{kind}", burst * 15, per_second * 60 * 15, ("subscription",), ARM),
+    )
 
 
 def _compute(name: str, resource: tuple[int, int] | None, total: tuple[int, int], *by: str) -> tuple[Limit, ...]:
@@ -95,8 +97,9 @@ class Throttle:
                 headers["x-ms-ratelimit-remaining-resource"] = ",".join(f"{limit.name};{left}" for limit, left in remaining)
         return headers
 
-    def _take(self, limits: tuple[Limit, ...], names: dict[str, str], now: float,
-              refusal: Callable[[Limit, int], Refusal]) -> list[tuple[Limit, int]]:
+    def _take(
+        self, limits: tuple[Limit, ...], names: dict[str, str], now: float, refusal: Callable[[Limit, int], Refusal]
+    ) -> list[tuple[Limit, int]]:
         """One token from the bucket of each limit, or none from any; what is left in each."""
         buckets = [((limit.name, *(names[word] for word in limit.by)), limit) for limit in limits]
         if not self._enforce:
@@ -152,15 +155,22 @@ def _names(cloud: Cloud, request: Request, who: Principal) -> dict[str, str]:
     resource = "/".join(owner.lower().split("/")[:9])  # of a part (an extension, a replicated item): the VM, the scale set, the vault
     body = cloud.store.get(resource) or request.body
     region = body.get("location") if isinstance(body, dict) else None
-    return {"subscription": path.subscription.lower(), "principal": who.object_id, "resource": resource,
-            "region": str(region or "").lower().replace(" ", "")}
+    return {
+        "subscription": path.subscription.lower(),
+        "principal": who.object_id,
+        "resource": resource,
+        "region": str(region or "").lower().replace(" ", ""),
+    }
 
 
 def _arm_refusal(kind: str, names: dict[str, str], wait: int) -> Refusal:
-    refusal = refuse(429, "SubscriptionRequestsThrottled",
-                     f"Number of '{kind.removesuffix('s')}' requests for subscription '{names['subscription']}' actor "
-                     f"'{names['principal']}' exceeded. Please try again after '{wait}' seconds after additional tokens are available. "
-                     "Refer to https://aka.ms/arm-throttling for additional information.")
+    refusal = refuse(
+        429,
+        "SubscriptionRequestsThrottled",
+        f"Number of '{kind.removesuffix('s')}' requests for subscription '{names['subscription']}' actor "
+        f"'{names['principal']}' exceeded. Please try again after '{wait}' seconds after additional tokens are available. "
+        "Refer to https://aka.ms/arm-throttling for additional information.",
+    )
     refusal.headers = {"Retry-After": str(wait)}
     return refusal
 
@@ -170,10 +180,13 @@ def _provider_refusal(limit: Limit, wait: int) -> Refusal:
     if provider == "Microsoft.RecoveryServices":
         refusal = refuse(429, "TooManyRequests", f"Too many requests have been sent to the vault. Please try again after {wait} seconds.")
     else:
-        refusal = refuse(429, "OperationNotAllowed",
-                         "The server rejected the request because too many requests have been received for this subscription.",
-                         details=[{"code": "TooManyRequests", "target": name, "message": f'{{"operationGroup":"{name}"}}'}],
-                         innererror={"internalErrorCode": "TooManyRequestsReceived"})
+        refusal = refuse(
+            429,
+            "OperationNotAllowed",
+            "The server rejected the request because too many requests have been received for this subscription.",
+            details=[{"code": "TooManyRequests", "target": name, "message": f'{{"operationGroup":"{name}"}}'}],
+            innererror={"internalErrorCode": "TooManyRequestsReceived"},
+        )
         refusal.headers["x-ms-ratelimit-remaining-resource"] = f"{limit.name};0"
     refusal.headers["Retry-After"] = str(wait)
     return refusal

@@ -16,11 +16,28 @@ from urllib.parse import urlencode
 from .cloud import Request, Response
 
 MASK = "***"
-SECRETS = frozenset({
-    "accesstoken", "adminpassword", "assertion", "clientassertion", "clientinfo", "clientsecret", "connectionstring", "customdata",
-    "idtoken", "password", "primarysharedkey", "protectedsettings", "refreshtoken", "sastoken", "secondarysharedkey", "secret",
-    "storageaccountkey", "userdata",
-})
+SECRETS = frozenset(
+    {
+        "accesstoken",
+        "adminpassword",
+        "assertion",
+        "clientassertion",
+        "clientinfo",
+        "clientsecret",
+        "connectionstring",
+        "customdata",
+        "idtoken",
+        "password",
+        "primarysharedkey",
+        "protectedsettings",
+        "refreshtoken",
+        "sastoken",
+        "secondarysharedkey",
+        "secret",
+        "storageaccountkey",
+        "userdata",
+    }
+)
 HEADERS = ("azure-asyncoperation", "location", "retry-after", "x-ms-retry-after-ms", "x-ms-request-id")
 
 

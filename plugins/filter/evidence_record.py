@@ -122,8 +122,15 @@ def _step(name: str, result: Body) -> Body:
 
 def _failure(step: str, target: Body) -> Body:
     error = target.get("error") or {}
-    return {"step": step, "machine": target.get("name"), "state": target.get("state"), "reason": target.get("reason"),
-            "code": error.get("code"), "recommended_action": error.get("recommended_action"), "request_id": error.get("request_id")}
+    return {
+        "step": step,
+        "machine": target.get("name"),
+        "state": target.get("state"),
+        "reason": target.get("reason"),
+        "code": error.get("code"),
+        "recommended_action": error.get("recommended_action"),
+        "request_id": error.get("request_id"),
+    }
 
 
 def _rto(results: list[Body], objective: float | None) -> Body:

@@ -121,8 +121,18 @@ class Outcome:
 
     def result(self) -> View:
         """The element of `targets` in a module's result."""
-        shown = {"id": self.target.id, "name": self.target.name, "changed": self.changed, "state": self.state, "reason": self.reason,
-                 "actions": self.actions, "before": self.before, "after": self.after, "started": self.started, "ended": self.ended}
+        shown = {
+            "id": self.target.id,
+            "name": self.target.name,
+            "changed": self.changed,
+            "state": self.state,
+            "reason": self.reason,
+            "actions": self.actions,
+            "before": self.before,
+            "after": self.after,
+            "started": self.started,
+            "ended": self.ended,
+        }
         return shown | ({"error": self.error} if self.error else {})
 
 
@@ -146,10 +156,16 @@ class Report:
             "changed": any(outcome.changed for outcome in self.outcomes),
             "targets": [outcome.result() for outcome in self.outcomes],
             "summary": {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
-            | {"minimum_duration": round(self.minimum_duration, 1), "duration": round(self.duration, 1),
-               "throttled_requests": self.throttled_requests},
-            "diff": [{"before_header": o.target.name, "after_header": o.target.name, "before": o.before, "after": o.after}
-                     for o in self.outcomes if o.before != o.after],
+            | {
+                "minimum_duration": round(self.minimum_duration, 1),
+                "duration": round(self.duration, 1),
+                "throttled_requests": self.throttled_requests,
+            },
+            "diff": [
+                {"before_header": o.target.name, "after_header": o.target.name, "before": o.before, "after": o.after}
+                for o in self.outcomes
+                if o.before != o.after
+            ],
         }
         if len(bad) > max_failures:
             told = [f"{outcome.target.name}: {str(outcome.reason).rstrip('.')}" for outcome in bad[:TOLD]]
@@ -159,8 +175,16 @@ class Report:
         return found
 
 
-async def run(azure: Azure, targets: Sequence[Target], steps: Sequence[Step[Any]], *, check: bool, timeout: float,
-              noun: str = "targets", progress: Progress | None = None) -> Report:
+async def run(
+    azure: Azure,
+    targets: Sequence[Target],
+    steps: Sequence[Step[Any]],
+    *,
+    check: bool,
+    timeout: float,
+    noun: str = "targets",
+    progress: Progress | None = None,
+) -> Report:
     """Bring every target to the wanted state of every step, in the order of the steps; all targets at once.
 
     timeout: seconds for the whole run, waiting included; a target that is not there by then is `timed_out` (what Azure has begun goes
@@ -211,8 +235,7 @@ async def _ticking(progress: Progress) -> None:
 class _Run:
     """The run of one target: its outcome as it grows."""
 
-    def __init__(self, azure: Azure, target: Target, steps: Sequence[Step[Any]], begin: float, timeout: float,
-                 progress: Progress) -> None:
+    def __init__(self, azure: Azure, target: Target, steps: Sequence[Step[Any]], begin: float, timeout: float, progress: Progress) -> None:
         self.outcome = Outcome(target)
         self.plans: list[list[Action]] = []
         self._azure, self._target, self._steps, self._progress = azure, target, steps, progress

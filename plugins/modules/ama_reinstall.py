@@ -528,8 +528,15 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import a
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import recovery_plans, vault
 
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
-AGENT_OPTIONS = ("name", "type_handler_version", "auto_upgrade_minor_version", "enable_automatic_upgrade", "settings", "protected_settings",
-                 "reinstall")
+AGENT_OPTIONS = (
+    "name",
+    "type_handler_version",
+    "auto_upgrade_minor_version",
+    "enable_automatic_upgrade",
+    "settings",
+    "protected_settings",
+    "reinstall",
+)
 
 
 def argument_spec() -> dict[str, Any]:
@@ -550,30 +557,39 @@ def argument_spec() -> dict[str, Any]:
         "reinstall": reinstall,
     }
     rule = {"id": {"type": "str", "required": True}, "os_type": systems, "association_name": {"type": "str"}}
-    return credentials.argument_spec() | vault.VAULT_ARGUMENTS | {
-        "state": state,
-        "machine_ids": {"type": "list", "elements": "str"},
-        "tags": {"type": "list", "elements": "str"},
-        "recovery_plan": {"type": "str"},
-        "name": {"type": "str"},
-        "type_handler_version": {"type": "str"},
-        "auto_upgrade_minor_version": {"type": "bool", "default": True},
-        "enable_automatic_upgrade": {"type": "bool", "default": True},
-        "settings": {"type": "dict"},
-        "protected_settings": {"type": "dict", "no_log": True},
-        "user_assigned_identity_id": {"type": "str"},
-        "assign_identity": {"type": "bool", "default": False},
-        "reinstall": reinstall,
-        "extensions": {"type": "list", "elements": "dict", "default": [], "options": extension,
-                       "required_if": [("state", "present", ["type_handler_version"])]},
-        "data_collection_rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
-        "association_name": {"type": "str", "default": associations.PATTERN},
-        "data_collection_endpoint_ids": {"type": "list", "elements": "str", "default": []},
-        "backup_dir": {"type": "path", "default": "~/.local/state/cloudops.azure_dr/extensions"},
-        "agent_timeout": {"type": "int", "default": 20},
-        "timeout": {"type": "int", "default": 120},
-        "max_failures": {"type": "int", "default": 0},
-    }
+    return (
+        credentials.argument_spec()
+        | vault.VAULT_ARGUMENTS
+        | {
+            "state": state,
+            "machine_ids": {"type": "list", "elements": "str"},
+            "tags": {"type": "list", "elements": "str"},
+            "recovery_plan": {"type": "str"},
+            "name": {"type": "str"},
+            "type_handler_version": {"type": "str"},
+            "auto_upgrade_minor_version": {"type": "bool", "default": True},
+            "enable_automatic_upgrade": {"type": "bool", "default": True},
+            "settings": {"type": "dict"},
+            "protected_settings": {"type": "dict", "no_log": True},
+            "user_assigned_identity_id": {"type": "str"},
+            "assign_identity": {"type": "bool", "default": False},
+            "reinstall": reinstall,
+            "extensions": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": extension,
+                "required_if": [("state", "present", ["type_handler_version"])],
+            },
+            "data_collection_rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
+            "association_name": {"type": "str", "default": associations.PATTERN},
+            "data_collection_endpoint_ids": {"type": "list", "elements": "str", "default": []},
+            "backup_dir": {"type": "path", "default": "~/.local/state/cloudops.azure_dr/extensions"},
+            "agent_timeout": {"type": "int", "default": 20},
+            "timeout": {"type": "int", "default": 120},
+            "max_failures": {"type": "int", "default": 0},
+        }
+    )
 
 
 def check(params: dict[str, Any]) -> None:
@@ -647,8 +663,10 @@ def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
     """Name the machines that monitoring has a problem with that is not for this module to solve."""
     lonely = [machine.name for machine in found if not machine.has_identity]
     if lonely:
-        module.warn("These machines have no managed identity, and without one the agent sends nothing (a failover does not take a "
-                    f"machine's identity along; assign_identity gives them one): {', '.join(sorted(lonely))}.")
+        module.warn(
+            "These machines have no managed identity, and without one the agent sends nothing (a failover does not take a "
+            f"machine's identity along; assign_identity gives them one): {', '.join(sorted(lonely))}."
+        )
     legacy = [machine.name for machine in found if extensions.legacy_agents(machine)]
     if legacy:
         module.warn(f"These machines have a Log Analytics agent, which was retired: {', '.join(sorted(legacy))}.")
@@ -656,7 +674,8 @@ def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec(), supports_check_mode=True,
+        argument_spec(),
+        supports_check_mode=True,
         mutually_exclusive=[("machine_ids", name) for name in ("resource_group", "recovery_plan", "vault_id", "vault_name")],
     )
     session.main(module, lambda azure: restore(azure, module), check)

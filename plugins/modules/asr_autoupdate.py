@@ -347,8 +347,13 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
     wanted = await mappings.settle(azure, found, every, chosen, params)
     step = mappings.AutoUpdate(azure, found, wanted)
     report = await fleet.run(
-        azure, [fleet.Target(mapping.id, mapping.name) for mapping in chosen], [step],
-        check=module.check_mode, timeout=params["timeout"] * 60, noun="container mappings")
+        azure,
+        [fleet.Target(mapping.id, mapping.name) for mapping in chosen],
+        [step],
+        check=module.check_mode,
+        timeout=params["timeout"] * 60,
+        noun="container mappings",
+    )
     mappings.explain_repairs(report)
     for warning in step.warnings:
         module.warn(warning)
@@ -357,11 +362,16 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=credentials.argument_spec() | vault.VAULT_ARGUMENTS | {
+        argument_spec=credentials.argument_spec()
+        | vault.VAULT_ARGUMENTS
+        | {
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
             "automation_account_id": {"type": "str"},
             "automation_account_authentication_type": {
-                "type": "str", "choices": list(mappings.AUTHENTICATION), "default": "system_assigned_identity"},
+                "type": "str",
+                "choices": list(mappings.AUTHENTICATION),
+                "default": "system_assigned_identity",
+            },
             "mappings": {"type": "list", "elements": "str"},
             "timeout": {"type": "float", "default": 160},
             "max_failures": {"type": "int", "default": 0},

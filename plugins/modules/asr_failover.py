@@ -74,8 +74,8 @@ options:
     default: true
   max_test_age:
     description:
-      - For how many hours a successful test failover counts as done. O(action=test) then leaves machines alone whose last successful one, of
-        any run, is not older, so that a drill that is started twice does not run twice.
+      - For how many hours a successful test failover counts as done. O(action=test) then leaves machines alone whose last successful one
+        is not older, so that a drill that is started twice does not run twice.
       - With V(0) a test failover is run whenever it is asked for.
     type: float
     default: 0
@@ -452,7 +452,9 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=credentials.argument_spec() | vault.VAULT_ARGUMENTS | {
+        argument_spec=credentials.argument_spec()
+        | vault.VAULT_ARGUMENTS
+        | {
             "action": {"type": "str", "required": True, "choices": list(failover.ACTIONS)},
             "recovery_plan": {"type": "str"},
             "replicated_items": {"type": "list", "elements": "str"},

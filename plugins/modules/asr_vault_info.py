@@ -878,7 +878,9 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=credentials.argument_spec() | vault.VAULT_ARGUMENTS | {
+        argument_spec=credentials.argument_spec()
+        | vault.VAULT_ARGUMENTS
+        | {
             "include": {"type": "list", "elements": "str", "choices": list(picture.PARTS), "default": list(picture.PARTS)},
             "replicated_items": {"type": "list", "elements": "str"},
             "health": {"type": "list", "elements": "str"},

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs a module of this collection that acts on many targets, and shows its progress while it runs.
 
-An action plugin of such a module's name (plugins/action) puts it in front. It changes nothing about them: it names a file for their progress
-and prints each new line of it, at most one a second. Where the module runs on another host than the controller, or with
-`async`, it simply runs.
+An action plugin of such a module's name (plugins/action) puts it in front. It changes nothing about them: it names a
+file for their progress and prints each new line of it, at most one a second. Where the module runs on another host than
+the controller, or with `async`, it simply runs.
 """
 
 from __future__ import annotations

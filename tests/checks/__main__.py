@@ -63,7 +63,7 @@ CHECKS = {
     "lowest": Check((pytest("tests/unit", "tests/integration"),), venv=LOWEST),
     "molecule": Check((("molecule", "test", "--all"),), cwd=ROOT / "extensions"),
     "unit": Check((pytest("tests/unit"),)),
-    "lint": Check((("ruff", "check", "."), ("ansible-lint", "--offline", "--strict"))),
+    "lint": Check((("ruff", "check", "."), ("ruff", "format", "--check", "--quiet", "."), ("ansible-lint", "--offline", "--strict"))),
     "types": Check((("mypy", str(VENV / "collections" / COLLECTION / "plugins/module_utils"), "extensions/rehearsal_cloud"),)),
     "docs": Check(
         (

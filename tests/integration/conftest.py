@@ -54,10 +54,20 @@ class RunningCloud:
         """The result of the module, run as a process as Ansible does."""
         given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
         ended = subprocess.run(
-            [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")], input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
-            env={"PATH": os.environ["PATH"], "HOME": str(self._traffic.parent), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                 "TMPDIR": str(self._traffic.parent), **self.environment},
-            capture_output=True, text=True, timeout=120, check=False)
+            [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self._traffic.parent),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "TMPDIR": str(self._traffic.parent),
+                **self.environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert ended.stdout.strip().startswith("{"), ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
@@ -68,10 +78,16 @@ class RunningCloud:
         playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *arguments]
         collections = next(part for part in sys.path if (Path(part) / "ansible_collections").is_dir())
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "ANSIBLE_COLLECTIONS_PATH": collections, "LC_ALL": "C.UTF-8",
-                       "ANSIBLE_REMOTE_TEMP": str(folder / ".ansible" / "tmp")}
-        ended = subprocess.run(command, env=environment | self.environment, cwd=folder, capture_output=True, text=True, timeout=300,
-                               check=False)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "ANSIBLE_COLLECTIONS_PATH": collections,
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_REMOTE_TEMP": str(folder / ".ansible" / "tmp"),
+        }
+        ended = subprocess.run(
+            command, env=environment | self.environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        )
         return ended.stdout + ended.stderr
 
     def traffic(self) -> list[dict[str, Any]]:
@@ -84,6 +100,7 @@ class RunningCloud:
 
     def list(self, path: str, api_version: str) -> list[dict[str, Any]]:
         """The resources of a list, read without any module."""
+
         async def read() -> list[dict[str, Any]]:
             async with Azure({}, self.environment) as azure:
                 return await azure.list("read for a test", path, api_version)

@@ -25,8 +25,9 @@ POLICY = f"{ASR}/replicationPolicies/24-hour-retention-policy"
 NETWORKS = {PRIMARY: ("rg-shop-neu", "vnet-shop-neu"), RECOVERY: ("rg-shop-weu", "vnet-shop-weu")}
 
 
-def estate(machines: Iterable[str] = ("shop-web-01", "shop-web-02"), plans: Mapping[str, Sequence[Sequence[str]]] | None = None,
-           *more: Body) -> list[Body]:
+def estate(
+    machines: Iterable[str] = ("shop-web-01", "shop-web-02"), plans: Mapping[str, Sequence[Sequence[str]]] | None = None, *more: Body
+) -> list[Body]:
     """A vault with both directions set up, `machines` (Linux) with their items, `plans` ({name: Boot groups of machines}), and `more`.
 
     A resource in `more` takes the place of one with the same id.
@@ -56,13 +57,25 @@ def resource(identifier: str, properties: Body | None = None, **more: Any) -> Bo
 
 def in_group(group: str, path: str, properties: Body | None = None, **more: Any) -> Body:
     """A resource of that path ("Microsoft.Compute/disks/d") in a group of GROUPS, in that group's region."""
-    return resource(f"{SUBSCRIPTION}/resourceGroups/{group}/providers/{path}", {"provisioningState": "Succeeded"} | (properties or {}),
-                    location=GROUPS[group], **more)
+    return resource(
+        f"{SUBSCRIPTION}/resourceGroups/{group}/providers/{path}",
+        {"provisioningState": "Succeeded"} | (properties or {}),
+        location=GROUPS[group],
+        **more,
+    )
 
 
 def groups() -> list[Body]:
-    return [{"id": f"{SUBSCRIPTION}/resourceGroups/{name}", "name": name, "type": "Microsoft.Resources/resourceGroups", "location": region,
-             "properties": {"provisioningState": "Succeeded"}} for name, region in GROUPS.items()]
+    return [
+        {
+            "id": f"{SUBSCRIPTION}/resourceGroups/{name}",
+            "name": name,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": region,
+            "properties": {"provisioningState": "Succeeded"},
+        }
+        for name, region in GROUPS.items()
+    ]
 
 
 def network_id(region: str) -> str:
@@ -73,8 +86,9 @@ def network_id(region: str) -> str:
 def network(region: str) -> Body:
     group, name = NETWORKS[region]
     subnet = {"id": f"{network_id(region)}/subnets/app", "name": "app", "properties": {"addressPrefix": "10.0.1.0/24"}}
-    return in_group(group, f"Microsoft.Network/virtualNetworks/{name}", {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
-                                                                         "subnets": [subnet]})
+    return in_group(
+        group, f"Microsoft.Network/virtualNetworks/{name}", {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": [subnet]}
+    )
 
 
 def vault(name: str = "rsv-dr-weu") -> Body:
@@ -82,14 +96,29 @@ def vault(name: str = "rsv-dr-weu") -> Body:
 
 
 def account(identity: str = "SystemAssigned") -> Body:
-    return in_group("rg-dr-weu", "Microsoft.Automation/automationAccounts/aa-dr-weu", {"state": "Ok", "sku": {"name": "Basic"}},
-                    identity={"type": identity})
+    return in_group(
+        "rg-dr-weu",
+        "Microsoft.Automation/automationAccounts/aa-dr-weu",
+        {"state": "Ok", "sku": {"name": "Basic"}},
+        identity={"type": identity},
+    )
 
 
 def policy() -> Body:
-    return resource(POLICY, {"friendlyName": "24-hour-retention-policy", "providerSpecificDetails": {
-        "instanceType": "A2A", "recoveryPointThresholdInMinutes": 180, "recoveryPointHistory": 1440, "appConsistentFrequencyInMinutes": 240,
-        "multiVmSyncStatus": "Enabled", "crashConsistentFrequencyInMinutes": 5}})
+    return resource(
+        POLICY,
+        {
+            "friendlyName": "24-hour-retention-policy",
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "recoveryPointThresholdInMinutes": 180,
+                "recoveryPointHistory": 1440,
+                "appConsistentFrequencyInMinutes": 240,
+                "multiVmSyncStatus": "Enabled",
+                "crashConsistentFrequencyInMinutes": 5,
+            },
+        },
+    )
 
 
 def fabric_id(region: str) -> str:
@@ -106,16 +135,34 @@ def other(region: str) -> str:
 
 def fabric(region: str) -> Body:
     kek = {"kekState": "None", "kekCertThumbprint": None}
-    return resource(fabric_id(region), {
-        "friendlyName": FRIENDLY[region], "encryptionDetails": kek, "rolloverEncryptionDetails": kek, "internalIdentifier": guid(region),
-        "bcdrState": "Valid", "customDetails": {"instanceType": "Azure", "location": region, "containerIds": [], "zones": []},
-        "healthErrorDetails": [], "health": "Normal"})
+    return resource(
+        fabric_id(region),
+        {
+            "friendlyName": FRIENDLY[region],
+            "encryptionDetails": kek,
+            "rolloverEncryptionDetails": kek,
+            "internalIdentifier": guid(region),
+            "bcdrState": "Valid",
+            "customDetails": {"instanceType": "Azure", "location": region, "containerIds": [], "zones": []},
+            "healthErrorDetails": [],
+            "health": "Normal",
+        },
+    )
 
 
 def container(region: str) -> Body:
-    return resource(container_id(region), {
-        "fabricFriendlyName": FRIENDLY[region], "friendlyName": container_id(region).rpartition("/")[2], "fabricType": "Azure",
-        "protectedItemCount": 0, "pairingStatus": "Paired", "role": "", "fabricSpecificDetails": None})
+    return resource(
+        container_id(region),
+        {
+            "fabricFriendlyName": FRIENDLY[region],
+            "friendlyName": container_id(region).rpartition("/")[2],
+            "fabricType": "Azure",
+            "protectedItemCount": 0,
+            "pairingStatus": "Paired",
+            "role": "",
+            "fabricSpecificDetails": None,
+        },
+    )
 
 
 def mapping_id(region: str) -> str:
@@ -125,23 +172,49 @@ def mapping_id(region: str) -> str:
 def mapping(region: str, *, details: Body | None = None, **properties: Any) -> Body:
     """The container mapping from a region to the other; `details` go over its providerSpecificDetails, `properties` over the rest."""
     far = other(region)
-    return resource(mapping_id(region), {
-        "targetProtectionContainerId": container_id(far), "targetProtectionContainerFriendlyName": container_id(far).rpartition("/")[2],
-        "providerSpecificDetails": {
-            "instanceType": "A2A", "agentAutoUpdateStatus": "Disabled", "automationAccountAuthenticationType": "RunAsAccount",
-            "automationAccountArmId": None, "scheduleName": None, "jobScheduleName": None} | (details or {}),
-        "health": "Normal", "healthErrorDetails": [], "policyId": POLICY, "state": "Paired",
-        "sourceProtectionContainerFriendlyName": container_id(region).rpartition("/")[2], "sourceFabricFriendlyName": FRIENDLY[region],
-        "targetFabricFriendlyName": FRIENDLY[far], "policyFriendlyName": "24-hour-retention-policy"} | properties)
+    return resource(
+        mapping_id(region),
+        {
+            "targetProtectionContainerId": container_id(far),
+            "targetProtectionContainerFriendlyName": container_id(far).rpartition("/")[2],
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "agentAutoUpdateStatus": "Disabled",
+                "automationAccountAuthenticationType": "RunAsAccount",
+                "automationAccountArmId": None,
+                "scheduleName": None,
+                "jobScheduleName": None,
+            }
+            | (details or {}),
+            "health": "Normal",
+            "healthErrorDetails": [],
+            "policyId": POLICY,
+            "state": "Paired",
+            "sourceProtectionContainerFriendlyName": container_id(region).rpartition("/")[2],
+            "sourceFabricFriendlyName": FRIENDLY[region],
+            "targetFabricFriendlyName": FRIENDLY[far],
+            "policyFriendlyName": "24-hour-retention-policy",
+        }
+        | properties,
+    )
 
 
 def network_mapping(region: str) -> Body:
     far = other(region)
-    return resource(f"{fabric_id(region)}/replicationNetworks/azureNetwork/replicationNetworkMappings/{region}-{far}", {
-        "state": "Paired", "primaryNetworkFriendlyName": NETWORKS[region][1], "primaryNetworkId": network_id(region).lower(),
-        "primaryFabricFriendlyName": FRIENDLY[region], "recoveryNetworkFriendlyName": NETWORKS[far][1],
-        "recoveryNetworkId": network_id(far).lower(), "recoveryFabricArmId": fabric_id(far), "recoveryFabricFriendlyName": FRIENDLY[far],
-        "fabricSpecificSettings": {"instanceType": "AzureToAzure", "primaryFabricLocation": region, "recoveryFabricLocation": far}})
+    return resource(
+        f"{fabric_id(region)}/replicationNetworks/azureNetwork/replicationNetworkMappings/{region}-{far}",
+        {
+            "state": "Paired",
+            "primaryNetworkFriendlyName": NETWORKS[region][1],
+            "primaryNetworkId": network_id(region).lower(),
+            "primaryFabricFriendlyName": FRIENDLY[region],
+            "recoveryNetworkFriendlyName": NETWORKS[far][1],
+            "recoveryNetworkId": network_id(far).lower(),
+            "recoveryFabricArmId": fabric_id(far),
+            "recoveryFabricFriendlyName": FRIENDLY[far],
+            "fabricSpecificSettings": {"instanceType": "AzureToAzure", "primaryFabricLocation": region, "recoveryFabricLocation": far},
+        },
+    )
 
 
 def machine_id(name: str, region: str = PRIMARY) -> str:
@@ -151,18 +224,50 @@ def machine_id(name: str, region: str = PRIMARY) -> str:
 def machine(name: str, system: str = "Linux", region: str = PRIMARY) -> list[Body]:
     """A virtual machine with its disk and network interface."""
     group = NETWORKS[region][0]
-    disk = in_group(group, f"Microsoft.Compute/disks/{name}_OsDisk_1", {"osType": system, "diskSizeGB": 64, "diskState": "Attached"},
-                    sku={"name": "Premium_LRS"})
-    nic = in_group(group, f"Microsoft.Network/networkInterfaces/{name}-nic", {"primary": True, "ipConfigurations": [{
-        "name": "ipconfig1", "properties": {"privateIPAddress": "10.0.1.4", "privateIPAllocationMethod": "Dynamic", "primary": True,
-                                            "subnet": {"id": f"{network_id(region)}/subnets/app"}}}]})
+    disk = in_group(
+        group,
+        f"Microsoft.Compute/disks/{name}_OsDisk_1",
+        {"osType": system, "diskSizeGB": 64, "diskState": "Attached"},
+        sku={"name": "Premium_LRS"},
+    )
+    nic = in_group(
+        group,
+        f"Microsoft.Network/networkInterfaces/{name}-nic",
+        {
+            "primary": True,
+            "ipConfigurations": [
+                {
+                    "name": "ipconfig1",
+                    "properties": {
+                        "privateIPAddress": "10.0.1.4",
+                        "privateIPAllocationMethod": "Dynamic",
+                        "primary": True,
+                        "subnet": {"id": f"{network_id(region)}/subnets/app"},
+                    },
+                }
+            ],
+        },
+    )
     settings = {f"{system.lower()}Configuration": {"provisionVMAgent": True}}
-    return [disk, nic, in_group(group, f"Microsoft.Compute/virtualMachines/{name}", {
-        "vmId": guid(name), "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
-        "storageProfile": {"dataDisks": [], "osDisk": {"osType": system, "name": disk["name"], "createOption": "FromImage",
-                                                       "managedDisk": {"id": disk["id"]}}},
-        "osProfile": {"computerName": name, "adminUsername": "shopadmin", "allowExtensionOperations": True, **settings},
-        "networkProfile": {"networkInterfaces": [{"id": nic["id"], "properties": {"primary": True}}]}}, tags={"application": "shop"})]
+    return [
+        disk,
+        nic,
+        in_group(
+            group,
+            f"Microsoft.Compute/virtualMachines/{name}",
+            {
+                "vmId": guid(name),
+                "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+                "storageProfile": {
+                    "dataDisks": [],
+                    "osDisk": {"osType": system, "name": disk["name"], "createOption": "FromImage", "managedDisk": {"id": disk["id"]}},
+                },
+                "osProfile": {"computerName": name, "adminUsername": "shopadmin", "allowExtensionOperations": True, **settings},
+                "networkProfile": {"networkInterfaces": [{"id": nic["id"], "properties": {"primary": True}}]},
+            },
+            tags={"application": "shop"},
+        ),
+    ]
 
 
 def item_id(name: str) -> str:
@@ -174,58 +279,142 @@ def item(name: str, *, system: str = "Linux", details: Body | None = None, **pro
     group, disk = f"{SUBSCRIPTION}/resourceGroups/rg-shop-weu", f"{name}_OsDisk_1"
     disk_id = f"{SUBSCRIPTION}/resourceGroups/rg-shop-neu/providers/Microsoft.Compute/disks/{disk}"
     nic_id = f"{SUBSCRIPTION}/resourceGroups/rg-shop-neu/providers/Microsoft.Network/networkInterfaces/{name}-nic"
-    return resource(item_id(name), {
-        "friendlyName": name, "protectedItemType": "", "protectableItemId": None, "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
-        "primaryFabricProvider": "AzureFabric", "recoveryFabricFriendlyName": FRIENDLY[RECOVERY], "recoveryFabricId": fabric_id(RECOVERY),
-        "primaryProtectionContainerFriendlyName": container_id(PRIMARY).rpartition("/")[2],
-        "recoveryProtectionContainerFriendlyName": container_id(RECOVERY).rpartition("/")[2],
-        "protectionState": "Protected", "protectionStateDescription": "Protected", "activeLocation": "Primary",
-        "testFailoverState": "None", "testFailoverStateDescription": "None", "switchProviderState": "None",
-        "allowedOperations": ["UnplannedFailover", "DisableProtection", "TestFailover"], "replicationHealth": "Normal",
-        "failoverHealth": "Normal", "healthErrors": [], "policyId": POLICY, "policyFriendlyName": "24-hour-retention-policy",
-        "currentScenario": {"scenarioName": "None", "jobId": f"{ASR}/replicationJobs/None", "startTime": "1753-01-01T01:01:01Z"},
-        "failoverRecoveryPointId": None,
-        "providerSpecificDetails": {
-            "instanceType": "A2A", "fabricObjectId": machine_id(name).lower(), "multiVmGroupId": guid(f"group {name}"),
-            "multiVmGroupName": "", "multiVmGroupCreateOption": "AutoCreated", "managementId": guid(f"management {name}"),
-            "protectedManagedDisks": [{
-                "diskId": disk_id.lower(), "recoveryResourceGroupId": group, "recoveryTargetDiskId": None, "diskName": disk,
-                "recoveryReplicaDiskId": f"{group}/providers/Microsoft.Compute/disks/{disk}-ASRReplica",
-                "recoveryReplicaDiskAccountType": "Premium_LRS", "recoveryTargetDiskAccountType": "Premium_LRS",
-                "diskType": "OperatingSystem", "diskState": "Protected", "failoverDiskName": disk, "tfoDiskName": f"{disk}-ASRtest"}],
-            "primaryFabricLocation": PRIMARY, "recoveryFabricLocation": RECOVERY, "osType": system,
-            "recoveryAzureVMSize": "Standard_D2s_v5", "recoveryAzureVMName": name, "recoveryAzureResourceGroupId": group,
-            "selectedRecoveryAzureNetworkId": network_id(RECOVERY), "selectedTfoAzureNetworkId": None,
-            "vmNics": [{"nicId": guid(f"nic {name}"), "sourceNicArmId": nic_id, "recoveryVMNetworkId": network_id(RECOVERY),
-                        "ipConfigs": [{"name": "ipconfig1", "isPrimary": True, "subnetName": "app", "recoverySubnetName": "app"}]}],
-            "vmSyncedConfigDetails": {"tags": {"application": "shop"}, "inputEndpoints": []},
-            "lastHeartbeat": "2026-11-02T05:12:44.1873320Z", "agentVersion": "9.65.7498.1",
-            "agentExpiryDate": "9999-12-31T23:59:59.9999999", "isReplicationAgentUpdateRequired": False,
-            "isReplicationAgentCertificateUpdateRequired": False, "recoveryFabricObjectId": None, "vmProtectionState": "Protected",
-            "vmProtectionStateDescription": "Protected", "lifecycleId": guid(f"lifecycle {name}"),
-            "testFailoverRecoveryFabricObjectId": None, "rpoInSeconds": 95, "lastRpoCalculatedTime": "2026-11-02T05:12:44.1873320Z",
-            "vmEncryptionType": "NotEncrypted", "tfoAzureVMName": f"{name}-test", "recoveryAzureGeneration": "V2",
-            "autoProtectionOfDataDisk": "Disabled"} | (details or {}),
-        "recoveryContainerId": container_id(RECOVERY), "eventCorrelationId": guid(f"correlation {name}")} | properties)
+    return resource(
+        item_id(name),
+        {
+            "friendlyName": name,
+            "protectedItemType": "",
+            "protectableItemId": None,
+            "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
+            "primaryFabricProvider": "AzureFabric",
+            "recoveryFabricFriendlyName": FRIENDLY[RECOVERY],
+            "recoveryFabricId": fabric_id(RECOVERY),
+            "primaryProtectionContainerFriendlyName": container_id(PRIMARY).rpartition("/")[2],
+            "recoveryProtectionContainerFriendlyName": container_id(RECOVERY).rpartition("/")[2],
+            "protectionState": "Protected",
+            "protectionStateDescription": "Protected",
+            "activeLocation": "Primary",
+            "testFailoverState": "None",
+            "testFailoverStateDescription": "None",
+            "switchProviderState": "None",
+            "allowedOperations": ["UnplannedFailover", "DisableProtection", "TestFailover"],
+            "replicationHealth": "Normal",
+            "failoverHealth": "Normal",
+            "healthErrors": [],
+            "policyId": POLICY,
+            "policyFriendlyName": "24-hour-retention-policy",
+            "currentScenario": {"scenarioName": "None", "jobId": f"{ASR}/replicationJobs/None", "startTime": "1753-01-01T01:01:01Z"},
+            "failoverRecoveryPointId": None,
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "fabricObjectId": machine_id(name).lower(),
+                "multiVmGroupId": guid(f"group {name}"),
+                "multiVmGroupName": "",
+                "multiVmGroupCreateOption": "AutoCreated",
+                "managementId": guid(f"management {name}"),
+                "protectedManagedDisks": [
+                    {
+                        "diskId": disk_id.lower(),
+                        "recoveryResourceGroupId": group,
+                        "recoveryTargetDiskId": None,
+                        "diskName": disk,
+                        "recoveryReplicaDiskId": f"{group}/providers/Microsoft.Compute/disks/{disk}-ASRReplica",
+                        "recoveryReplicaDiskAccountType": "Premium_LRS",
+                        "recoveryTargetDiskAccountType": "Premium_LRS",
+                        "diskType": "OperatingSystem",
+                        "diskState": "Protected",
+                        "failoverDiskName": disk,
+                        "tfoDiskName": f"{disk}-ASRtest",
+                    }
+                ],
+                "primaryFabricLocation": PRIMARY,
+                "recoveryFabricLocation": RECOVERY,
+                "osType": system,
+                "recoveryAzureVMSize": "Standard_D2s_v5",
+                "recoveryAzureVMName": name,
+                "recoveryAzureResourceGroupId": group,
+                "selectedRecoveryAzureNetworkId": network_id(RECOVERY),
+                "selectedTfoAzureNetworkId": None,
+                "vmNics": [
+                    {
+                        "nicId": guid(f"nic {name}"),
+                        "sourceNicArmId": nic_id,
+                        "recoveryVMNetworkId": network_id(RECOVERY),
+                        "ipConfigs": [{"name": "ipconfig1", "isPrimary": True, "subnetName": "app", "recoverySubnetName": "app"}],
+                    }
+                ],
+                "vmSyncedConfigDetails": {"tags": {"application": "shop"}, "inputEndpoints": []},
+                "lastHeartbeat": "2026-11-02T05:12:44.1873320Z",
+                "agentVersion": "9.65.7498.1",
+                "agentExpiryDate": "9999-12-31T23:59:59.9999999",
+                "isReplicationAgentUpdateRequired": False,
+                "isReplicationAgentCertificateUpdateRequired": False,
+                "recoveryFabricObjectId": None,
+                "vmProtectionState": "Protected",
+                "vmProtectionStateDescription": "Protected",
+                "lifecycleId": guid(f"lifecycle {name}"),
+                "testFailoverRecoveryFabricObjectId": None,
+                "rpoInSeconds": 95,
+                "lastRpoCalculatedTime": "2026-11-02T05:12:44.1873320Z",
+                "vmEncryptionType": "NotEncrypted",
+                "tfoAzureVMName": f"{name}-test",
+                "recoveryAzureGeneration": "V2",
+                "autoProtectionOfDataDisk": "Disabled",
+            }
+            | (details or {}),
+            "recoveryContainerId": container_id(RECOVERY),
+            "eventCorrelationId": guid(f"correlation {name}"),
+        }
+        | properties,
+    )
 
 
 def plan(name: str, members: Sequence[Sequence[str]]) -> Body:
     """A recovery plan; `members` are its Boot groups, each a list of machines."""
-    def group(kind: str, machines: Sequence[str]) -> Body:
-        return {"groupType": kind, "startGroupActions": [], "endGroupActions": [], "replicationProtectedItems": [
-            {"id": item_id(one), "virtualMachineId": guid(f"entity {one}")} for one in machines]}
 
-    return resource(f"{ASR}/replicationRecoveryPlans/{name}", {
-        "friendlyName": name, "primaryFabricId": fabric_id(PRIMARY), "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
-        "recoveryFabricId": fabric_id(RECOVERY), "recoveryFabricFriendlyName": FRIENDLY[RECOVERY],
-        "failoverDeploymentModel": "ResourceManager", "replicationProviders": ["A2A"],
-        "allowedOperations": ["UnplannedFailover", "TestFailover"], "currentScenario": None, "currentScenarioStatus": None,
-        "currentScenarioStatusDescription": None, "providerSpecificDetails": [],
-        "groups": [group("Shutdown", []), group("Failover", []), *(group("Boot", machines) for machines in members)]})
+    def group(kind: str, machines: Sequence[str]) -> Body:
+        return {
+            "groupType": kind,
+            "startGroupActions": [],
+            "endGroupActions": [],
+            "replicationProtectedItems": [{"id": item_id(one), "virtualMachineId": guid(f"entity {one}")} for one in machines],
+        }
+
+    return resource(
+        f"{ASR}/replicationRecoveryPlans/{name}",
+        {
+            "friendlyName": name,
+            "primaryFabricId": fabric_id(PRIMARY),
+            "primaryFabricFriendlyName": FRIENDLY[PRIMARY],
+            "recoveryFabricId": fabric_id(RECOVERY),
+            "recoveryFabricFriendlyName": FRIENDLY[RECOVERY],
+            "failoverDeploymentModel": "ResourceManager",
+            "replicationProviders": ["A2A"],
+            "allowedOperations": ["UnplannedFailover", "TestFailover"],
+            "currentScenario": None,
+            "currentScenarioStatus": None,
+            "currentScenarioStatusDescription": None,
+            "providerSpecificDetails": [],
+            "groups": [group("Shutdown", []), group("Failover", []), *(group("Boot", machines) for machines in members)],
+        },
+    )
 
 
 def health_error(code: str, message: str, cause: str, action: str) -> Body:
-    return {"innerHealthErrors": [], "errorSource": "", "errorType": "", "errorLevel": "Error", "errorCategory": "AgentAutoUpdateInfra",
-            "errorCode": code, "summaryMessage": "", "errorMessage": message, "possibleCauses": cause, "recommendedAction": action,
-            "creationTimeUtc": "2026-11-02T05:12:44.1873320Z", "recoveryProviderErrorMessage": None, "entityId": guid(code),
-            "errorId": code, "customerResolvability": "NotAllowed"}
+    return {
+        "innerHealthErrors": [],
+        "errorSource": "",
+        "errorType": "",
+        "errorLevel": "Error",
+        "errorCategory": "AgentAutoUpdateInfra",
+        "errorCode": code,
+        "summaryMessage": "",
+        "errorMessage": message,
+        "possibleCauses": cause,
+        "recommendedAction": action,
+        "creationTimeUtc": "2026-11-02T05:12:44.1873320Z",
+        "recoveryProviderErrorMessage": None,
+        "entityId": guid(code),
+        "errorId": code,
+        "customerResolvability": "NotAllowed",
+    }

@@ -34,8 +34,9 @@ VARIABLES: Body = {
 def shop(*more: Body) -> list[Body]:
     """A Linux and a Windows machine in two groups of the plan `shop`, rules for both and an endpoint; and `more`, as in estates.estate."""
     sql = [*estates.machine(SQL, "Windows"), estates.item(SQL, system="Windows")]
-    rules = [estates.resource(identifier, {"dataFlows": []}, location=estates.RECOVERY, kind=system)
-             for system, identifier in RULES.items()]
+    rules = [
+        estates.resource(identifier, {"dataFlows": []}, location=estates.RECOVERY, kind=system) for system, identifier in RULES.items()
+    ]
     return estates.estate([WEB], {"shop": [[SQL], [WEB]]}, *sql, *rules, estates.resource(ENDPOINT, location=estates.RECOVERY), *more)
 
 
@@ -69,15 +70,32 @@ def command(playbook: str, variables: Body, *arguments: str) -> list[str]:
 def environment(cloud: Any, home: Path) -> dict[str, str]:
     """What a run needs, and nothing of the caller's."""
     home.mkdir(parents=True, exist_ok=True)
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "PWD": str(home), "TMPDIR": str(home), "LC_ALL": "C.UTF-8",
-            "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"), "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_REMOTE_TEMP": str(home / ".ansible" / "tmp"),
-            "AZURE_DR_PACING_FILE": str(home / "pacing"), **cloud.environment}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PWD": str(home),
+        "TMPDIR": str(home),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_REMOTE_TEMP": str(home / ".ansible" / "tmp"),
+        "AZURE_DR_PACING_FILE": str(home / "pacing"),
+        **cloud.environment,
+    }
 
 
 def play(cloud: Any, home: Path, playbook: str, variables: Body | None = None, *arguments: str) -> Played:
     """Run a playbook of the collection in the directory `home`, where the record is left; `variables` go over VARIABLES."""
-    ended = subprocess.run(command(playbook, VARIABLES | (variables or {}), *arguments), env=environment(cloud, home), cwd=home,
-                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+    ended = subprocess.run(
+        command(playbook, VARIABLES | (variables or {}), *arguments),
+        env=environment(cloud, home),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
     records = sorted((home / "evidence").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     return Played(ended.returncode, ended.stdout + ended.stderr, records)

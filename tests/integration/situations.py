@@ -20,8 +20,11 @@ AGENT, PUBLISHER = "AzureMonitorLinuxAgent", "Microsoft.Azure.Monitor"
 HEALTHY, ABSENT, BROKEN = (estates.machine_id(name, estates.RECOVERY) for name in ("healthy", "absent", "broken"))
 MONITORING: Body = {"data_collection_rules": [{"id": runbook.RULES["Linux"]}], "data_collection_endpoint_ids": [runbook.ENDPOINT]}
 ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
-ON = {"agentAutoUpdateStatus": "Enabled", "automationAccountArmId": estates.ACCOUNT_ID,
-      "automationAccountAuthenticationType": "SystemAssignedIdentity"}
+ON = {
+    "agentAutoUpdateStatus": "Enabled",
+    "automationAccountArmId": estates.ACCOUNT_ID,
+    "automationAccountAuthenticationType": "SystemAssignedIdentity",
+}
 SICK = estates.health_error("151083", "The account cannot be used.", "It has no rights.", "Grant them.")
 
 
@@ -47,9 +50,19 @@ class Case:
 
 
 def extension(machine_id: str, **properties: Any) -> Body:
-    return estates.resource(f"{machine_id}/extensions/{AGENT}", {
-        "publisher": PUBLISHER, "type": AGENT, "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
-        "enableAutomaticUpgrade": True, "provisioningState": "Succeeded"} | properties, location=estates.RECOVERY)
+    return estates.resource(
+        f"{machine_id}/extensions/{AGENT}",
+        {
+            "publisher": PUBLISHER,
+            "type": AGENT,
+            "typeHandlerVersion": "1.0",
+            "autoUpgradeMinorVersion": True,
+            "enableAutomaticUpgrade": True,
+            "provisioningState": "Succeeded",
+        }
+        | properties,
+        location=estates.RECOVERY,
+    )
 
 
 def standing_machines() -> list[Body]:
@@ -57,9 +70,11 @@ def standing_machines() -> list[Body]:
     associations = f"{HEALTHY}/providers/Microsoft.Insights/dataCollectionRuleAssociations"
     return [
         *(body for one in (HEALTHY, ABSENT, BROKEN) for body in estates.machine(one.rpartition("/")[2], region=estates.RECOVERY)),
-        extension(HEALTHY), extension(BROKEN, provisioningState="Failed"),
+        extension(HEALTHY),
+        extension(BROKEN, provisioningState="Failed"),
         estates.resource(f"{associations}/dcra", {"dataCollectionRuleId": runbook.RULES["Linux"]}),
-        estates.resource(f"{associations}/configurationAccessEndpoint", {"dataCollectionEndpointId": runbook.ENDPOINT})]
+        estates.resource(f"{associations}/configurationAccessEndpoint", {"dataCollectionEndpointId": runbook.ENDPOINT}),
+    ]
 
 
 @dataclass(frozen=True)
@@ -76,34 +91,70 @@ def failover(value: str, says: str, why: str = "", **args: Any) -> Case:
 
 
 def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str] | None = None) -> Case:
-    return Case("ama_reinstall", value, says, MONITORING | ({"machine_ids": list(machine_ids)} if machine_ids else {}),
-                others=others or {})
+    return Case("ama_reinstall", value, says, MONITORING | ({"machine_ids": list(machine_ids)} if machine_ids else {}), others=others or {})
 
 
 SITUATIONS: dict[str, Situation] = {
-    "ready": Situation(tuple(standing_machines()), (), (
-        failover("test", "changes"), failover("test", "changes", replicated_items=[runbook.WEB]),
-        failover("test_cleanup", "nothing"), failover("unplanned", "changes"),
-        failover("commit", "refuses", "nothing to commit"), failover("cancel", "nothing"),
-        Case("asr_autoupdate", "enabled", "changes", ACCOUNT), Case("asr_autoupdate", "disabled", "nothing"),
-        reinstall("present", "changes", HEALTHY, ABSENT, BROKEN, others={"healthy": "unchanged"}),
-        reinstall("present", "nothing", HEALTHY),
-        reinstall("absent", "changes", HEALTHY, ABSENT, BROKEN, others={"absent": "unchanged"}),
-        reinstall("absent", "nothing", ABSENT),
-        Case("asr_vault_info", None, "nothing"))),
-    "a test failover stands": Situation((estates.mapping(estates.PRIMARY, details=ON), estates.mapping(estates.RECOVERY, details=ON)),
-                                        ("test",), (
-        failover("test", "nothing"), failover("test_cleanup", "changes"), failover("unplanned", "refuses", "test_cleanup"),
-        failover("commit", "refuses", "test_cleanup"), failover("cancel", "nothing"),
-        Case("asr_autoupdate", "enabled", "nothing"), Case("asr_autoupdate", "disabled", "changes"),
-        reinstall("present", "changes"), reinstall("absent", "nothing"), Case("asr_vault_info", None, "nothing"))),
-    "failed over": Situation((estates.mapping(estates.PRIMARY, details=ON, health="Critical", healthErrorDetails=[SICK]),
-                              estates.mapping(estates.RECOVERY, details=ON)), ("unplanned",), (
-        failover("test", "refuses", "commit"), failover("test_cleanup", "nothing"), failover("unplanned", "nothing"),
-        failover("commit", "changes"), failover("cancel", "changes"),
-        Case("asr_autoupdate", "enabled", "changes", others={estates.mapping_id(estates.RECOVERY).rpartition("/")[2]: "unchanged"}),
-        reinstall("present", "changes"), Case("asr_vault_info", None, "nothing"))),
-    "committed": Situation((), ("unplanned", "commit"), (
-        failover("test", "refuses", "eprotect"), failover("unplanned", "nothing"), failover("commit", "nothing"),
-        Case("asr_vault_info", None, "nothing"))),
+    "ready": Situation(
+        tuple(standing_machines()),
+        (),
+        (
+            failover("test", "changes"),
+            failover("test", "changes", replicated_items=[runbook.WEB]),
+            failover("test_cleanup", "nothing"),
+            failover("unplanned", "changes"),
+            failover("commit", "refuses", "nothing to commit"),
+            failover("cancel", "nothing"),
+            Case("asr_autoupdate", "enabled", "changes", ACCOUNT),
+            Case("asr_autoupdate", "disabled", "nothing"),
+            reinstall("present", "changes", HEALTHY, ABSENT, BROKEN, others={"healthy": "unchanged"}),
+            reinstall("present", "nothing", HEALTHY),
+            reinstall("absent", "changes", HEALTHY, ABSENT, BROKEN, others={"absent": "unchanged"}),
+            reinstall("absent", "nothing", ABSENT),
+            Case("asr_vault_info", None, "nothing"),
+        ),
+    ),
+    "a test failover stands": Situation(
+        (estates.mapping(estates.PRIMARY, details=ON), estates.mapping(estates.RECOVERY, details=ON)),
+        ("test",),
+        (
+            failover("test", "nothing"),
+            failover("test_cleanup", "changes"),
+            failover("unplanned", "refuses", "test_cleanup"),
+            failover("commit", "refuses", "test_cleanup"),
+            failover("cancel", "nothing"),
+            Case("asr_autoupdate", "enabled", "nothing"),
+            Case("asr_autoupdate", "disabled", "changes"),
+            reinstall("present", "changes"),
+            reinstall("absent", "nothing"),
+            Case("asr_vault_info", None, "nothing"),
+        ),
+    ),
+    "failed over": Situation(
+        (
+            estates.mapping(estates.PRIMARY, details=ON, health="Critical", healthErrorDetails=[SICK]),
+            estates.mapping(estates.RECOVERY, details=ON),
+        ),
+        ("unplanned",),
+        (
+            failover("test", "refuses", "commit"),
+            failover("test_cleanup", "nothing"),
+            failover("unplanned", "nothing"),
+            failover("commit", "changes"),
+            failover("cancel", "changes"),
+            Case("asr_autoupdate", "enabled", "changes", others={estates.mapping_id(estates.RECOVERY).rpartition("/")[2]: "unchanged"}),
+            reinstall("present", "changes"),
+            Case("asr_vault_info", None, "nothing"),
+        ),
+    ),
+    "committed": Situation(
+        (),
+        ("unplanned", "commit"),
+        (
+            failover("test", "refuses", "eprotect"),
+            failover("unplanned", "nothing"),
+            failover("commit", "nothing"),
+            Case("asr_vault_info", None, "nothing"),
+        ),
+    ),
 }

@@ -38,18 +38,37 @@ def machine(name: str, system: str = "Linux", region: str = estates.RECOVERY, **
 
 
 def extension(machine_id: str, name: str, kind: str, publisher: str = "Microsoft.Azure.Monitor", **properties: Any) -> Body:
-    return estates.resource(f"{machine_id}/extensions/{name}", {
-        "publisher": publisher, "type": kind, "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True, "enableAutomaticUpgrade": True,
-        "provisioningState": "Succeeded"} | properties, location=estates.RECOVERY)
+    return estates.resource(
+        f"{machine_id}/extensions/{name}",
+        {
+            "publisher": publisher,
+            "type": kind,
+            "typeHandlerVersion": "1.0",
+            "autoUpgradeMinorVersion": True,
+            "enableAutomaticUpgrade": True,
+            "provisioningState": "Succeeded",
+        }
+        | properties,
+        location=estates.RECOVERY,
+    )
 
 
 def unresponsive(name: str, agent: str) -> Body:
     """An instance view in which the VM agent is ready and the extension's handler is not."""
-    status = {"code": "ProvisioningState/Unresponsive", "level": "Warning", "displayStatus": "Not Ready",
-              "message": "No status since Monday."}
-    return {"vmAgent": {"vmAgentVersion": "2.7", "statuses": [READY], "extensionHandlers": [
-        {"type": f"Microsoft.Azure.Monitor.{agent}", "typeHandlerVersion": "1.9.0.0", "status": status}]},
-        "statuses": [{"code": "PowerState/running", "level": "Info", "displayStatus": "VM running"}]}
+    status = {
+        "code": "ProvisioningState/Unresponsive",
+        "level": "Warning",
+        "displayStatus": "Not Ready",
+        "message": "No status since Monday.",
+    }
+    return {
+        "vmAgent": {
+            "vmAgentVersion": "2.7",
+            "statuses": [READY],
+            "extensionHandlers": [{"type": f"Microsoft.Azure.Monitor.{agent}", "typeHandlerVersion": "1.9.0.0", "status": status}],
+        },
+        "statuses": [{"code": "PowerState/running", "level": "Info", "displayStatus": "VM running"}],
+    }
 
 
 def resources(*more: Body) -> list[Body]:
@@ -57,10 +76,14 @@ def resources(*more: Body) -> list[Body]:
 
     A resource in `more` takes the place of one with the same id.
     """
-    found = [*estates.groups(), machine("web"), machine("sql", "Windows"),
-             estates.resource(WINDOWS_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Windows"),
-             estates.resource(LINUX_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Linux"),
-             estates.resource(ENDPOINT, location=estates.RECOVERY)]
+    found = [
+        *estates.groups(),
+        machine("web"),
+        machine("sql", "Windows"),
+        estates.resource(WINDOWS_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Windows"),
+        estates.resource(LINUX_RULE, {"dataFlows": []}, location=estates.RECOVERY, kind="Linux"),
+        estates.resource(ENDPOINT, location=estates.RECOVERY),
+    ]
     return list({body["id"].lower(): body for body in [*found, *more]}.values())
 
 
@@ -75,11 +98,13 @@ def sent(cloud: Any) -> list[tuple[str, str]]:
 
 def start(cloud: Any, machine_id: str) -> None:
     """Start a machine as an operator would."""
+
     async def work() -> None:
         async with Azure({}, cloud.environment) as azure:
             group, name = machine_id.split("/")[4], machine_id.split("/")[-1]
             machines = azure.compute().virtual_machines
             await azure.run("start", machine_id, lambda polling: machines.begin_start(group, name, polling=polling), 60)
+
     asyncio.run(work())
 
 
@@ -170,8 +195,10 @@ def test_a_machine_without_any_identity_is_named_in_a_warning(cloud: Start) -> N
 
 
 def test_one_failing_install_is_named_with_azures_words_and_the_others_are_done(cloud: Start) -> None:
-    rule = {"match": {"method": "PUT", "path": "*/virtualMachines/web/extensions/*"},
-            "do": {"operation": {"code": "VMExtensionProvisioningError", "message": "The disk of web is full."}}}
+    rule = {
+        "match": {"method": "PUT", "path": "*/virtualMachines/web/extensions/*"},
+        "do": {"operation": {"code": "VMExtensionProvisioningError", "message": "The disk of web is full."}},
+    }
     running = cloud(resources(), faults=[rule])
     args = {"machine_ids": [WEB, SQL], **MONITORING}
     result = running.run_module("ama_reinstall", args)
@@ -186,10 +213,20 @@ def test_one_failing_install_is_named_with_azures_words_and_the_others_are_done(
 
 def test_a_conflict_and_a_preempted_operation_are_waited_out(cloud: Start) -> None:
     path = "*/virtualMachines/web/extensions/*"
-    conflict = {"match": {"method": "PUT", "path": path}, "count": 1, "do": {"status": 409, "body": {"error": {
-        "code": "Conflict", "message": "The request failed due to conflict with a concurrent request."}}}}
-    preempted = {"match": {"method": "PUT", "path": path}, "after": 0, "count": 1,
-                 "do": {"operation": {"status": "Failed", "code": "OperationPreempted", "message": "A newer operation took its place."}}}
+    conflict = {
+        "match": {"method": "PUT", "path": path},
+        "count": 1,
+        "do": {
+            "status": 409,
+            "body": {"error": {"code": "Conflict", "message": "The request failed due to conflict with a concurrent request."}},
+        },
+    }
+    preempted = {
+        "match": {"method": "PUT", "path": path},
+        "after": 0,
+        "count": 1,
+        "do": {"operation": {"status": "Failed", "code": "OperationPreempted", "message": "A newer operation took its place."}},
+    }
     result = cloud(resources(), faults=[conflict, preempted]).run_module("ama_reinstall", {"machine_ids": [WEB]})
     assert targets(result)["web"]["state"] == "changed", result
 
@@ -209,9 +246,16 @@ def test_what_somebody_else_is_installing_is_waited_for_and_left(cloud: Start) -
     running = cloud(resources(), speed=60)
 
     async def install() -> None:
-        body = {"location": estates.RECOVERY, "properties": {
-            "publisher": "Microsoft.Azure.Monitor", "type": LINUX_AGENT, "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
-            "enableAutomaticUpgrade": True}}
+        body = {
+            "location": estates.RECOVERY,
+            "properties": {
+                "publisher": "Microsoft.Azure.Monitor",
+                "type": LINUX_AGENT,
+                "typeHandlerVersion": "1.0",
+                "autoUpgradeMinorVersion": True,
+                "enableAutomaticUpgrade": True,
+            },
+        }
         async with Azure({}, running.environment) as azure:
             operations = azure.compute().virtual_machine_extensions
             await operations.begin_create_or_update("rg-shop-weu", "web", "theirs", body, polling=False)
@@ -233,10 +277,20 @@ def test_a_vm_agent_that_stays_away_is_timed_out(cloud: Start) -> None:
 
 def test_other_extensions_come_back_and_protected_settings_are_seen_nowhere(cloud: Start, tmp_path: Path) -> None:
     running = cloud(resources(extension(SQL, "hardening", "CustomScriptExtension", "Microsoft.Compute", provisioningState="Failed")))
-    script = {"publisher": "Microsoft.Compute", "type": "CustomScriptExtension", "type_handler_version": "1.10", "os_type": "windows",
-              "settings": {"timestamp": 1}, "protected_settings": {"commandToExecute": SENTINEL}}
-    args = {"machine_ids": [WEB, SQL], "extensions": [script], "protected_settings": {"proxy": {"password": SENTINEL}},
-            "backup_dir": str(tmp_path / "backup")}
+    script = {
+        "publisher": "Microsoft.Compute",
+        "type": "CustomScriptExtension",
+        "type_handler_version": "1.10",
+        "os_type": "windows",
+        "settings": {"timestamp": 1},
+        "protected_settings": {"commandToExecute": SENTINEL},
+    }
+    args = {
+        "machine_ids": [WEB, SQL],
+        "extensions": [script],
+        "protected_settings": {"proxy": {"password": SENTINEL}},
+        "backup_dir": str(tmp_path / "backup"),
+    }
     result = running.run_module("ama_reinstall", args, diff=True)
     [found] = targets(result)["sql"]["after"]["extensions"]
     assert (found["name"], found["status"], found["enable_automatic_upgrade"]) == ("hardening", "Ready", True)
@@ -248,8 +302,9 @@ def test_other_extensions_come_back_and_protected_settings_are_seen_nowhere(clou
 
 def test_state_absent_takes_off_the_agent_the_extensions_and_the_given_associations(cloud: Start) -> None:
     dependency = {"publisher": "Microsoft.Azure.Monitoring.DependencyAgent", "type": "DependencyAgentLinux", "type_handler_version": "9.10"}
-    other = estates.resource(f"{WEB}/providers/Microsoft.Insights/dataCollectionRuleAssociations/other",
-                             {"dataCollectionRuleId": WINDOWS_RULE})
+    other = estates.resource(
+        f"{WEB}/providers/Microsoft.Insights/dataCollectionRuleAssociations/other", {"dataCollectionRuleId": WINDOWS_RULE}
+    )
     running = cloud(resources(other))
     args = {"machine_ids": [WEB], "extensions": [dependency], **MONITORING, "data_collection_rules": [{"id": LINUX_RULE}]}
     assert len(targets(running.run_module("ama_reinstall", args))["web"]["after"]["extensions"]) == 1
@@ -274,18 +329,21 @@ def test_check_mode_only_reads_and_foresees_what_a_run_does(cloud: Start) -> Non
     assert [shown[when]["agent"]["provisioning_state"] for when in ("before", "after")] == ["Failed", "Succeeded"]
 
 
-@pytest.mark.parametrize(("args", "words"), [
-    ({"machine_ids": [WEB, "/subscriptions/1/resourceGroups/g/providers/Microsoft.Compute/virtualMachines"]}, "the name is missing"),
-    ({"machine_ids": [LINUX_RULE]}, "virtualMachines"),
-    ({"machine_ids": [WEB], "data_collection_rules": [{"id": ENDPOINT}]}, "data_collection_rules.id"),
-    ({"machine_ids": [WEB], "data_collection_endpoint_ids": [LINUX_RULE]}, "data_collection_endpoint_ids"),
-    ({"machine_ids": [WEB], "data_collection_rules": [{"id": LINUX_RULE}], "association_name": "{vm}"}, "{machine}"),
-    ({"machine_ids": [WEB], "user_assigned_identity_id": WEB}, "user_assigned_identity_id"),
-    ({"machine_ids": [WEB], "tags": ["application"]}, "resource_group"),
-    ({"vault_id": "/subscriptions/1/resourceGroups/g"}, "vault_id"),
-    ({"machine_ids": [WEB], "extensions": [{"publisher": "P", "type": "T"}]}, "type_handler_version"),
-    ({"machine_ids": [WEB], "recovery_plan": "shop"}, "mutually exclusive"),
-])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"machine_ids": [WEB, "/subscriptions/1/resourceGroups/g/providers/Microsoft.Compute/virtualMachines"]}, "the name is missing"),
+        ({"machine_ids": [LINUX_RULE]}, "virtualMachines"),
+        ({"machine_ids": [WEB], "data_collection_rules": [{"id": ENDPOINT}]}, "data_collection_rules.id"),
+        ({"machine_ids": [WEB], "data_collection_endpoint_ids": [LINUX_RULE]}, "data_collection_endpoint_ids"),
+        ({"machine_ids": [WEB], "data_collection_rules": [{"id": LINUX_RULE}], "association_name": "{vm}"}, "{machine}"),
+        ({"machine_ids": [WEB], "user_assigned_identity_id": WEB}, "user_assigned_identity_id"),
+        ({"machine_ids": [WEB], "tags": ["application"]}, "resource_group"),
+        ({"vault_id": "/subscriptions/1/resourceGroups/g"}, "vault_id"),
+        ({"machine_ids": [WEB], "extensions": [{"publisher": "P", "type": "T"}]}, "type_handler_version"),
+        ({"machine_ids": [WEB], "recovery_plan": "shop"}, "mutually exclusive"),
+    ],
+)
 def test_wrong_input_is_refused_before_any_request(cloud: Start, args: Body, words: str) -> None:
     running = cloud(resources())
     result = running.run_module("ama_reinstall", args)
@@ -299,8 +357,9 @@ def test_a_rule_that_is_not_there_stops_everything(cloud: Start) -> None:
 
 
 def test_machines_by_resource_group_and_tags(cloud: Start) -> None:
-    running = cloud(resources(machine("web", tags={"Tier": "web", "application": "shop"}),
-                              machine("app", region=estates.PRIMARY, tags={"tier": "web"})))
+    running = cloud(
+        resources(machine("web", tags={"Tier": "web", "application": "shop"}), machine("app", region=estates.PRIMARY, tags={"tier": "web"}))
+    )
     args = {"resource_group": "rg-shop-weu", "tags": ["tier:web", "application"]}
     assert list(targets(running.run_module("ama_reinstall", args, check=True))) == ["web"]
     assert sorted(targets(running.run_module("ama_reinstall", {"resource_group": "rg-shop-weu"}, check=True))) == ["sql", "web"]
@@ -336,8 +395,11 @@ def test_the_machines_that_the_only_plan_of_the_only_vault_failed_over(cloud: St
     running = cloud(estates.estate(("shop-web-01", "shop-web-02"), {"shop": [["shop-web-01"], ["shop-web-02"]]}))
     early = running.run_module("ama_reinstall", {})
     assert early["failed"] and "recovery plan shop" in early["msg"]
-    failover = running.run_module("asr_failover", {"action": action, "recovery_plan": "shop"} | (
-        {"confirm": "shop"} if action == "unplanned" else {"test_network_id": estates.network_id(estates.RECOVERY)}))
+    failover = running.run_module(
+        "asr_failover",
+        {"action": action, "recovery_plan": "shop"}
+        | ({"confirm": "shop"} if action == "unplanned" else {"test_network_id": estates.network_id(estates.RECOVERY)}),
+    )
     assert not failover.get("failed"), failover
     result = running.run_module("ama_reinstall", {})
     ending = "-test" if action == "test" else ""
@@ -347,15 +409,31 @@ def test_the_machines_that_the_only_plan_of_the_only_vault_failed_over(cloud: St
 
 
 def test_a_playbook_shows_progress_and_no_secret_even_at_the_highest_verbosity(cloud: Start, tmp_path: Path) -> None:
-    script = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1",
-              "protected_settings": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"}}
+    script = {
+        "publisher": "Microsoft.Azure.Extensions",
+        "type": "CustomScript",
+        "type_handler_version": "2.1",
+        "protected_settings": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"},
+    }
     task = {"cloudops.azure_dr.ama_reinstall": {"machine_ids": [WEB], "extensions": [script]}}
     (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     running = cloud(resources())
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SENTINEL": SENTINEL, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-                   "ANSIBLE_PYTHON_INTERPRETER": sys.executable, **running.environment}
-    ended = subprocess.run([str(Path(sys.executable).with_name("ansible-playbook")), "-vvvvv", "-i", "localhost,", "-c", "local",
-                            str(tmp_path / "play.yml")], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "SENTINEL": SENTINEL,
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+        **running.environment,
+    }
+    ended = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-vvvvv", "-i", "localhost,", "-c", "local", str(tmp_path / "play.yml")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0 and "install extension CustomScript" in output, output
     assert "ama_reinstall: looking at 1 machine" in output and SENTINEL not in output

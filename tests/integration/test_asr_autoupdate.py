@@ -10,8 +10,13 @@ import pytest
 from estates import ACCOUNT_ID, PRIMARY, RECOVERY
 
 MAPPINGS = "*/replicationProtectionContainerMappings/*"
-ON = {"agentAutoUpdateStatus": "Enabled", "automationAccountArmId": ACCOUNT_ID, "scheduleName": "schedule",
-      "automationAccountAuthenticationType": "SystemAssignedIdentity", "jobScheduleName": "job-schedule"}
+ON = {
+    "agentAutoUpdateStatus": "Enabled",
+    "automationAccountArmId": ACCOUNT_ID,
+    "scheduleName": "schedule",
+    "automationAccountAuthenticationType": "SystemAssignedIdentity",
+    "jobScheduleName": "job-schedule",
+}
 SICK = estates.health_error("151083", "The account cannot be used.", "It has no rights.", "Grant them.")
 
 
@@ -26,9 +31,18 @@ def test_both_directions_are_enabled_and_a_second_run_changes_nothing(cloud):
     assert {target["after"]["auto_update"] for target in first["targets"]} == {"Enabled"}
     assert {target["after"]["automation_account_authentication_type"] for target in first["targets"]} == {"SystemAssignedIdentity"}
     assert [(one["before"]["auto_update"], one["after"]["auto_update"]) for one in first["diff"]] == [("Disabled", "Enabled")] * 2
-    assert [one["request"] for one in running.writes()] == [{"properties": {"providerSpecificInput": {
-        "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": ACCOUNT_ID,
-        "automationAccountAuthenticationType": "SystemAssignedIdentity"}}}] * 2
+    assert [one["request"] for one in running.writes()] == [
+        {
+            "properties": {
+                "providerSpecificInput": {
+                    "instanceType": "A2A",
+                    "agentAutoUpdateStatus": "Enabled",
+                    "automationAccountArmId": ACCOUNT_ID,
+                    "automationAccountAuthenticationType": "SystemAssignedIdentity",
+                }
+            }
+        }
+    ] * 2
     second = running.run_module("asr_autoupdate", {}, diff=True)
     assert (second["changed"], states(second), second["diff"]) == (False, ["unchanged", "unchanged"], [])
     assert len(running.writes()) == 2
@@ -38,8 +52,9 @@ def test_it_is_disabled_and_a_second_run_changes_nothing(cloud):
     running = cloud(estates.estate([], None, estates.mapping(PRIMARY, details=ON)))
     first = running.run_module("asr_autoupdate", {"state": "disabled"})
     assert sorted(states(first)) == ["changed", "unchanged"]
-    assert running.writes()[0]["request"] == {"properties": {"providerSpecificInput": {"instanceType": "A2A",
-                                                                                      "agentAutoUpdateStatus": "Disabled"}}}
+    assert running.writes()[0]["request"] == {
+        "properties": {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled"}}
+    }
     assert states(running.run_module("asr_autoupdate", {"state": "disabled"})) == ["unchanged", "unchanged"]
 
 
@@ -78,9 +93,19 @@ def test_an_unhealthy_mapping_is_set_again_and_its_errors_are_told(cloud):
 
 
 def test_an_operation_that_fails_is_told_with_cause_and_action_and_leaves_the_others_done(cloud):
-    fault = {"match": {"method": "PATCH", "path": MAPPINGS}, "count": 1, "do": {"operation": {
-        "status": "Failed", "code": "151083", "message": "The account cannot be used.", "possibleCauses": "It has no rights.",
-        "recommendedAction": "Grant them."}}}
+    fault = {
+        "match": {"method": "PATCH", "path": MAPPINGS},
+        "count": 1,
+        "do": {
+            "operation": {
+                "status": "Failed",
+                "code": "151083",
+                "message": "The account cannot be used.",
+                "possibleCauses": "It has no rights.",
+                "recommendedAction": "Grant them.",
+            }
+        },
+    }
     running = cloud(estates.estate([]), faults=[fault])
     result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID})
     assert result["failed"] and sorted(states(result)) == ["changed", "failed"]
@@ -92,8 +117,10 @@ def test_an_operation_that_fails_is_told_with_cause_and_action_and_leaves_the_ot
 
 
 def test_a_refused_request_failed_to_start_and_may_be_allowed(cloud):
-    fault = {"match": {"method": "PATCH", "path": f"{MAPPINGS[:-1]}{PRIMARY}*"}, "do": {
-        "status": 409, "body": {"error": {"code": "Conflict", "message": "Another operation runs."}}}}
+    fault = {
+        "match": {"method": "PATCH", "path": f"{MAPPINGS[:-1]}{PRIMARY}*"},
+        "do": {"status": 409, "body": {"error": {"code": "Conflict", "message": "Another operation runs."}}},
+    }
     running = cloud(estates.estate([]), faults=[fault])
     result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID})
     assert result["failed"] and result["counts"]["failed_to_start"] == 1 and result["counts"]["failed"] == 0
@@ -103,8 +130,7 @@ def test_a_refused_request_failed_to_start_and_may_be_allowed(cloud):
 
 @pytest.mark.parametrize("status", ["PartiallySucceeded", "CompletedWithInformation"])
 def test_every_success_state_of_site_recovery_is_one(cloud, status):
-    running = cloud(estates.estate([]), faults=[
-        {"match": {"method": "PATCH", "path": MAPPINGS}, "do": {"operation": {"status": status}}}])
+    running = cloud(estates.estate([]), faults=[{"match": {"method": "PATCH", "path": MAPPINGS}, "do": {"operation": {"status": status}}}])
     result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID})
     assert states(result) == ["changed", "changed"]
 
@@ -138,18 +164,22 @@ def test_an_account_that_cannot_do_it_is_refused_before_anything_is_changed(clou
 
 def test_run_as_accounts_are_warned_of(cloud):
     running = cloud(estates.estate([], None, estates.account("None")))
-    result = running.run_module("asr_autoupdate", {"automation_account_id": ACCOUNT_ID,
-                                                   "automation_account_authentication_type": "run_as_account"})
+    result = running.run_module(
+        "asr_autoupdate", {"automation_account_id": ACCOUNT_ID, "automation_account_authentication_type": "run_as_account"}
+    )
     assert "2023-09-30" in " ".join(str(warning) for warning in result["warnings"])
     assert {target["after"]["automation_account_authentication_type"] for target in result["targets"]} == {"RunAsAccount"}
 
 
-@pytest.mark.parametrize("wrong", [
-    {"vault_id": estates.VAULT_ID.removesuffix("/rsv-dr-weu")},
-    {"automation_account_id": estates.VAULT_ID},
-    {"automation_account_id": ACCOUNT_ID.replace("11111111", "99999999"), "vault_id": estates.VAULT_ID},
-    {"mappings": [estates.item_id("shop-web-01")]},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"vault_id": estates.VAULT_ID.removesuffix("/rsv-dr-weu")},
+        {"automation_account_id": estates.VAULT_ID},
+        {"automation_account_id": ACCOUNT_ID.replace("11111111", "99999999"), "vault_id": estates.VAULT_ID},
+        {"mappings": [estates.item_id("shop-web-01")]},
+    ],
+)
 def test_wrong_input_is_refused_before_any_request(cloud, wrong):
     running = cloud(estates.estate([]))
     result = running.run_module("asr_autoupdate", wrong)

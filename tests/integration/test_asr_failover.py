@@ -24,8 +24,12 @@ from conftest import ROOT, RunningCloud
 MACHINES = ("shop-db-01", "shop-web-01", "shop-web-02")
 GROUPS = [["shop-db-01"], ["shop-web-01", "shop-web-02"]]
 PLAN = f"{estates.VAULT_ID}/replicationRecoveryPlans/shop"
-FAULT = {"code": "28040", "message": "The machine could not be started.", "possibleCauses": "The region has no capacity.",
-         "recommendedAction": "Choose another size."}
+FAULT = {
+    "code": "28040",
+    "message": "The machine could not be started.",
+    "possibleCauses": "The region has no capacity.",
+    "recommendedAction": "Choose another size.",
+}
 
 Start = Callable[..., RunningCloud]
 
@@ -49,8 +53,12 @@ def posts(cloud: RunningCloud) -> list[str]:
 def ask(cloud: RunningCloud, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """Another client than the module: one request, signed in."""
     trust = ssl.create_default_context(cafile=cloud.told["ca_file"])
-    form = {"grant_type": "client_credentials", "client_id": "portal", "client_secret": "s",
-            "scope": f"{cloud.told['resource_manager']}/.default"}
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": "portal",
+        "client_secret": "s",
+        "scope": f"{cloud.told['resource_manager']}/.default",
+    }
     sign_in = f"{cloud.told['authority']}/{cloud.environment['AZURE_TENANT']}/oauth2/v2.0/token"
     signed = urlopen(sign_in, urlencode(form).encode(), context=trust)
     headers = {"Authorization": f"Bearer {json.load(signed)['access_token']}", "Content-Type": "application/json"}
@@ -60,19 +68,38 @@ def ask(cloud: RunningCloud, method: str, path: str, body: dict[str, Any] | None
 
 
 def unplanned(cloud: RunningCloud) -> None:
-    ask(cloud, "POST", f"{PLAN}/unplannedFailover", {"properties": {
-        "failoverDirection": "PrimaryToRecovery", "sourceSiteOperations": "NotRequired",
-        "providerSpecificDetails": [{"instanceType": "A2A"}]}})
+    ask(
+        cloud,
+        "POST",
+        f"{PLAN}/unplannedFailover",
+        {
+            "properties": {
+                "failoverDirection": "PrimaryToRecovery",
+                "sourceSiteOperations": "NotRequired",
+                "providerSpecificDetails": [{"instanceType": "A2A"}],
+            }
+        },
+    )
 
 
 def begin(cloud: RunningCloud, progress: Path, **args: Any) -> subprocess.Popen[str]:
     """The module, left running."""
     given = progress.with_suffix(".json")
     given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": args}))
-    environment = {**os.environ, **cloud.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                   "AZURE_DR_PROGRESS_FILE": str(progress), "HOME": str(progress.parent)}
-    return subprocess.Popen([sys.executable, str(ROOT / "plugins" / "modules" / "asr_failover.py")], stdin=given.open(),
-                            stdout=subprocess.PIPE, text=True, env=environment)
+    environment = {
+        **os.environ,
+        **cloud.environment,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "AZURE_DR_PROGRESS_FILE": str(progress),
+        "HOME": str(progress.parent),
+    }
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "plugins" / "modules" / "asr_failover.py")],
+        stdin=given.open(),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -236,9 +263,14 @@ def test_a_refused_request_leaves_the_machines_as_they_are(cloud: Start) -> None
 
 def test_a_manual_action_is_waited_for_and_told(cloud: Start, tmp_path: Path) -> None:
     plan, progress = estates.plan("shop", GROUPS), tmp_path / "progress"
-    plan["properties"]["groups"][-1]["endGroupActions"] = [{
-        "actionName": "Check DNS", "failoverTypes": ["UnplannedFailover"], "failoverDirections": ["PrimaryToRecovery"],
-        "customDetails": {"instanceType": "ManualActionDetails", "description": "Point shop.example to West Europe."}}]
+    plan["properties"]["groups"][-1]["endGroupActions"] = [
+        {
+            "actionName": "Check DNS",
+            "failoverTypes": ["UnplannedFailover"],
+            "failoverDirections": ["PrimaryToRecovery"],
+            "customDetails": {"instanceType": "ManualActionDetails", "description": "Point shop.example to West Europe."},
+        }
+    ]
     azure = shop(cloud, plan)
     process = begin(azure, progress, action="unplanned", confirm="shop")
     wait_for(lambda: progress.exists() and "Point shop.example to West Europe" in progress.read_text())

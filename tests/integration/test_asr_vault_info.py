@@ -12,13 +12,34 @@ ITEMS = "*/replicationProtectedItems"
 
 
 def job(name: str, state: str, ended: str | None) -> dict:
-    error = {"serviceErrorDetails": {"code": "150097", "message": "It failed.", "possibleCauses": "The quota is used up.",
-                                     "recommendedAction": "Ask for more."}, "providerErrorDetails": None, "taskId": "t1"}
-    return estates.resource(f"{estates.ASR}/replicationJobs/{name}", {
-        "scenarioName": "TestFailover", "friendlyName": "Test failover", "state": state, "stateDescription": state, "tasks": [],
-        "errors": [error] if state == "Failed" else [], "startTime": "2026-01-01T08:00:00.1234567Z", "allowedActions": [],
-        "targetObjectId": "x", "targetObjectName": "shop-web-01", "targetInstanceType": "ProtectionEntity", "customDetails": None,
-    } | ({"endTime": ended} if ended else {}))
+    error = {
+        "serviceErrorDetails": {
+            "code": "150097",
+            "message": "It failed.",
+            "possibleCauses": "The quota is used up.",
+            "recommendedAction": "Ask for more.",
+        },
+        "providerErrorDetails": None,
+        "taskId": "t1",
+    }
+    return estates.resource(
+        f"{estates.ASR}/replicationJobs/{name}",
+        {
+            "scenarioName": "TestFailover",
+            "friendlyName": "Test failover",
+            "state": state,
+            "stateDescription": state,
+            "tasks": [],
+            "errors": [error] if state == "Failed" else [],
+            "startTime": "2026-01-01T08:00:00.1234567Z",
+            "allowedActions": [],
+            "targetObjectId": "x",
+            "targetObjectName": "shop-web-01",
+            "targetInstanceType": "ProtectionEntity",
+            "customDetails": None,
+        }
+        | ({"endTime": ended} if ended else {}),
+    )
 
 
 def test_the_whole_picture_of_the_only_vault(cloud):
@@ -33,8 +54,9 @@ def test_the_whole_picture_of_the_only_vault(cloud):
     assert (web["protection_state"], web["rpo_seconds"], web["current_job"]) == ("Protected", 95, None)
     assert "TestFailover" in web["allowed_operations"]
     assert web["recovery_vm_id"] == estates.machine_id("shop-web-01", estates.RECOVERY)
-    groups = {group["name"]: [item["friendly_name"] for item in group["replicated_items"]]
-              for group in result["recovery_plans"][0]["groups"]}
+    groups = {
+        group["name"]: [item["friendly_name"] for item in group["replicated_items"]] for group in result["recovery_plans"][0]["groups"]
+    }
     assert groups == {"Shutdown": [], "Failover": [], "Group 1": ["shop-web-01"], "Group 2": ["shop-web-02"]}
     assert result["summary"]["test_failovers_due"] == ["shop-web-01", "shop-web-02"]
     assert not running.writes()
@@ -55,8 +77,11 @@ def test_the_vault_of_another_subscription_than_the_sign_ins(cloud):
 
 def test_a_list_that_is_throttled_on_its_second_page_is_waited_for_and_whole(cloud):
     many = [estates.item(f"vm-{number:03}") for number in range(250)]
-    fault = {"match": {"method": "GET", "path": ITEMS, "query": {"$skipToken": "*"}}, "count": 1,
-             "do": {"status": 429, "headers": {"Retry-After": "1"}}}
+    fault = {
+        "match": {"method": "GET", "path": ITEMS, "query": {"$skipToken": "*"}},
+        "count": 1,
+        "do": {"status": 429, "headers": {"Retry-After": "1"}},
+    }
     running = cloud(estates.estate([], None, *many), faults=[fault])
     result = running.run_module("asr_vault_info", {"include": ["replicated_items"]})
     assert result["summary"]["replicated_items"] == len(result["replicated_items"]) == 250
@@ -66,9 +91,16 @@ def test_a_list_that_is_throttled_on_its_second_page_is_waited_for_and_whole(clo
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_list_that_is_refused_is_an_error_on_whatever_page(cloud, after):
     many = [estates.item(f"vm-{number:03}") for number in range(150)]
-    running = cloud(estates.estate([], None, *many), faults=[
-        {"match": {"path": ITEMS}, "after": after, "do": {"status": 403, "body": {"error": {"code": "AuthorizationFailed",
-                                                                                            "message": "Not yours"}}}}])
+    running = cloud(
+        estates.estate([], None, *many),
+        faults=[
+            {
+                "match": {"path": ITEMS},
+                "after": after,
+                "do": {"status": 403, "body": {"error": {"code": "AuthorizationFailed", "message": "Not yours"}}},
+            }
+        ],
+    )
     result = running.run_module("asr_vault_info", {})
     assert result["failed"] and "replicated_items" not in result
     assert (result["error"]["asked"], result["error"]["status"]) == ("list the replicated items", 403)

@@ -26,9 +26,13 @@ ROLES = {"principals": {"operator": [{"actions": ["*"]}], "reader": [{"actions":
 
 def test_every_module_is_tried_in_every_state() -> None:
     tried = {(case.module, case.value, case.says) for situation in SITUATIONS.values() for case in situation.cases}
-    missing = [f"{module} {value or ''}: no case that says {says}" for module in documented.MODULES
-               for value in documented.chooser(module)[1] for says in (("nothing",) if module.endswith("_info") else ("changes", "nothing"))
-               if (module, value, says) not in tried]
+    missing = [
+        f"{module} {value or ''}: no case that says {says}"
+        for module in documented.MODULES
+        for value in documented.chooser(module)[1]
+        for says in (("nothing",) if module.endswith("_info") else ("changes", "nothing"))
+        if (module, value, says) not in tried
+    ]
     assert missing == [], "SITUATIONS lacks the arguments for: " + "; ".join(missing)
 
 

@@ -17,7 +17,7 @@ DRILL = {"name": "A drill stands", "cloudops.azure_dr.asr_failover": {"action": 
 
 # The state that an example needs where the examples before it do not leave it: the tasks that bring it about on a new cloud.
 ANEW: dict[tuple[str, str], list[Body]] = {
-    ("ama_reinstall", "Monitor what the recovery plan has failed over, in a drill and in earnest"): [DRILL],
+    ("ama_reinstall", "Monitor what the recovery plan has failed over, in a drill and in earnest"): [DRILL]
 }
 
 
@@ -32,8 +32,11 @@ def stretches(module: str) -> list[list[Body]]:
     return [tasks for tasks in found if tasks]
 
 
-@pytest.mark.parametrize(("module", "tasks"), [(module, tasks) for module in documented.MODULES for tasks in stretches(module)],
-                         ids=lambda given: given if isinstance(given, str) else given[0]["name"])
+@pytest.mark.parametrize(
+    ("module", "tasks"),
+    [(module, tasks) for module in documented.MODULES for tasks in stretches(module)],
+    ids=lambda given: given if isinstance(given, str) else given[0]["name"],
+)
 def test_the_examples_run(cloud: Callable[..., Any], module: str, tasks: list[Body]) -> None:
     said = cloud(estates.shop(), speed=3000).run_playbook(tasks)
     assert "failed=0" in said, f"{said}\nThe last example fails after those before it. If it needs another state, say so in ANEW."

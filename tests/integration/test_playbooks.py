@@ -28,8 +28,10 @@ AGENTS = {WEB: "AzureMonitorLinuxAgent", SQL: "AzureMonitorWindowsAgent"}
 
 
 def full(test_of: str) -> Body:
-    return {"match": {"method": "PUT", "path": f"*/virtualMachines/{test_of}/extensions/*"},
-            "do": {"operation": {"code": "VMExtensionProvisioningError", "message": f"The disk of {test_of} is full."}}}
+    return {
+        "match": {"method": "PUT", "path": f"*/virtualMachines/{test_of}/extensions/*"},
+        "do": {"operation": {"code": "VMExtensionProvisioningError", "message": f"The disk of {test_of} is full."}},
+    }
 
 
 def monitored(cloud: Any, names: Iterable[str] = (WEB, SQL)) -> dict[str, list[str]]:
@@ -40,14 +42,17 @@ def monitored(cloud: Any, names: Iterable[str] = (WEB, SQL)) -> dict[str, list[s
         extensions = cloud.list(f"{vm}/extensions", "2024-07-01")
         associations = cloud.list(f"{vm}/providers/Microsoft.Insights/dataCollectionRuleAssociations", "2023-03-11")
         found[name] = [f"{one['name']} {one['properties']['provisioningState']}" for one in extensions] + sorted(
-            one["name"] for one in associations)
+            one["name"] for one in associations
+        )
     return found
 
 
 def whole(names: Iterable[str] = (WEB, SQL)) -> dict[str, list[str]]:
     """What `monitored` gives when nothing is missing."""
-    return {name: [f"{AGENTS[name]} Succeeded", "configurationAccessEndpoint",
-                   f"dcra-dcr-shop-{'linux' if name == WEB else 'windows'}"] for name in names}
+    return {
+        name: [f"{AGENTS[name]} Succeeded", "configurationAccessEndpoint", f"dcra-dcr-shop-{'linux' if name == WEB else 'windows'}"]
+        for name in names
+    }
 
 
 def sent(cloud: Any) -> list[str]:
@@ -86,8 +91,10 @@ def test_drill_and_failover_and_again(cloud: Start, tmp_path: Path) -> None:
 
 def check_records(drill: runbook.Played, failover: runbook.Played) -> None:
     """The records of a run that went well: who, what, when, each step and machine; for their owner only."""
-    for played, name, steps in ((drill, "drill", ["Test failover", "Restore monitoring", "Verify", "Clean up"]),
-                                (failover, "failover", ["Failover", "Restore monitoring", "Verify", "Commit"])):
+    for played, name, steps in (
+        (drill, "drill", ["Test failover", "Restore monitoring", "Verify", "Clean up"]),
+        (failover, "failover", ["Failover", "Restore monitoring", "Verify", "Commit"]),
+    ):
         record = played.record
         assert record["outcome"] == "succeeded" and record["failures"] == []
         assert [(step["name"], step["outcome"]) for step in record["steps"]] == [(step, "succeeded") for step in steps]
@@ -129,8 +136,10 @@ def test_without_all_machines_restored_nothing_is_committed_and_the_next_run_goe
 
 
 def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cloud: Start, tmp_path: Path) -> None:
-    fault = {"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"operation": {
-        "item": WEB, "status": "Failed", "code": "28040", "message": "The region has no room for it."}}}
+    fault = {
+        "match": {"method": "POST", "path": "*/unplannedFailover"},
+        "do": {"operation": {"item": WEB, "status": "Failed", "code": "28040", "message": "The region has no room for it."}},
+    }
     running = cloud(runbook.shop(), faults=[fault])
     failover = play(running, tmp_path, "failover")
     assert failover.status != 0 and sent(running) == ["unplannedFailover"]
@@ -143,8 +152,12 @@ def test_a_machine_that_does_not_come_up_is_named_and_the_others_are_restored(cl
 def test_check_mode_sends_only_reads(cloud: Start, tmp_path: Path) -> None:
     running = cloud(runbook.shop(), permissions=READER)
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda playbook: play(running, tmp_path / playbook, playbook, {"failover_confirm": ""}, "--check", "--diff"),
-                             ("drill", "failover")))
+        both = list(
+            pool.map(
+                lambda playbook: play(running, tmp_path / playbook, playbook, {"failover_confirm": ""}, "--check", "--diff"),
+                ("drill", "failover"),
+            )
+        )
     for played in both:
         assert played.status == 0 and played.changed > 0, played.output
         assert played.record["about"]["check_mode"] is True
@@ -158,10 +171,19 @@ def test_it_does_nothing_while_it_is_not_clear_to_what(cloud: Start, tmp_path: P
     with ThreadPoolExecutor(2) as pool:
         vaults, plans, wrong, missing = pool.map(
             lambda given: play(running, tmp_path / given[0], "failover", given[1]),
-            [("vaults", {}), ("plans", vault), ("wrong", plan | {"failover_confirm": "Shop"}),
-             ("missing", plan | {"failover_confirm": ""})])
-    for refused, words in ((vaults, ["rsv-dr-weu", "rsv-other-weu"]), (plans, ["shop", "other"]), (wrong, ["confirm", "'shop'"]),
-                           (missing, ["confirm", "'shop'"])):
+            [
+                ("vaults", {}),
+                ("plans", vault),
+                ("wrong", plan | {"failover_confirm": "Shop"}),
+                ("missing", plan | {"failover_confirm": ""}),
+            ],
+        )
+    for refused, words in (
+        (vaults, ["rsv-dr-weu", "rsv-other-weu"]),
+        (plans, ["shop", "other"]),
+        (wrong, ["confirm", "'shop'"]),
+        (missing, ["confirm", "'shop'"]),
+    ):
         assert refused.status != 0 and all(word in refused.record["failures"][0]["reason"] for word in words), refused.output
     assert running.writes() == []
 
@@ -184,8 +206,14 @@ def offspring(process: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processes of a run can be found on Linux only")
 def test_a_run_that_was_killed_is_run_again_and_goes_on(cloud: Start, tmp_path: Path) -> None:
     running = cloud(runbook.shop(), speed=60)
-    with subprocess.Popen(runbook.command("failover", runbook.VARIABLES), env=runbook.environment(running, tmp_path), cwd=tmp_path,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+    with subprocess.Popen(
+        runbook.command("failover", runbook.VARIABLES),
+        env=runbook.environment(running, tmp_path),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as killed:
         deadline = time.monotonic() + 60
         while not any("/replicationJobs/" in one["path"] for one in running.traffic()):
             assert time.monotonic() < deadline and killed.poll() is None, "the failover did not begin"
@@ -213,17 +241,42 @@ def test_the_rehearsal_runs_on_an_estate_in_azures_letter_case(tmp_path: Path) -
     estate, traffic = tmp_path / "estate.json", tmp_path / "traffic.jsonl"
     estate.write_text(json.dumps({"resources": resources}))
     home = tmp_path / "home"
-    ready = {"HOME": str(home), "PWD": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1",
-             "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"), "AZURE_SECRET": "of-the-real-azure"}
+    ready = {
+        "HOME": str(home),
+        "PWD": str(home),
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"),
+        "AZURE_SECRET": "of-the-real-azure",
+    }
     home.mkdir()
     ended = subprocess.run(
-        [sys.executable, str(runbook.ROOT / "extensions/rehearsal_cloud/rehearse.py"), "--estate", str(estate), "--traffic", str(traffic),
-         "--speed", "600"], env=ready, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False)
+        [
+            sys.executable,
+            str(runbook.ROOT / "extensions/rehearsal_cloud/rehearse.py"),
+            "--estate",
+            str(estate),
+            "--traffic",
+            str(traffic),
+            "--speed",
+            "600",
+        ],
+        env=ready,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     exchanges = [json.loads(line) for line in traffic.read_text().splitlines()]
     posts = [one["path"].rpartition("/")[2] for one in exchanges if one["method"] == "POST" and "/replicationRecoveryPlans/" in one["path"]]
     assert posts == ["testFailover", "testFailoverCleanup", "unplannedFailover", "failoverCommit"]
     installed = [one["path"] for one in exchanges if one["method"] == "PUT" and "/extensions/" in one["path"]]
     assert [path.split("/virtualMachines/")[1] for path in installed] == [
-        f"{machine}-test/extensions/AzureMonitorLinuxAgent", f"{machine}/extensions/AzureMonitorLinuxAgent"]
+        f"{machine}-test/extensions/AzureMonitorLinuxAgent",
+        f"{machine}/extensions/AzureMonitorLinuxAgent",
+    ]
     assert len(list((home / "evidence").glob("*.json"))) == 2

@@ -23,8 +23,13 @@ Body = dict[str, Any]
 GOLDEN = Path(__file__).with_name("bodies.json")
 WIRECHECK = ROOT.parent / "shared" / "tools" / "wirecheck.py"
 IDENTITY = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-monitor"
-SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "settings": {"timestamp": 1},
-          "protected_settings": {"commandToExecute": "true"}}
+SCRIPT = {
+    "publisher": "Microsoft.Azure.Extensions",
+    "type": "CustomScript",
+    "type_handler_version": "2.1",
+    "settings": {"timestamp": 1},
+    "protected_settings": {"commandToExecute": "true"},
+}
 # What is run, in this order, on one cloud: the module, the value of its state or action, and its other options.
 RUNS: list[tuple[str, str | None, Body]] = [
     ("asr_vault_info", None, {}),
@@ -87,8 +92,9 @@ def test_the_bodies_are_those_that_are_kept(written: list[Body], tmp_path: Path)
 
 
 @pytest.mark.skipif(not WIRECHECK.exists(), reason="Azure's API documents are not beside the checkout")
-def test_the_bodies_fit_azures_api_documents(written: list[Body], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                             capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bodies_fit_azures_api_documents(
+    written: list[Body], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     traffic = tmp_path / "traffic.jsonl"
     traffic.write_text("".join(json.dumps(one) + "\n" for one in written))
     monkeypatch.setattr(sys, "argv", [str(WIRECHECK), str(traffic)])

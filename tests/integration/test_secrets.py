@@ -18,14 +18,22 @@ from situations import BROKEN, SITUATIONS
 
 Body = dict[str, Any]
 SENTINEL = "sentinel"  # the beginning of every secret here
-SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "os_type": "linux",
-          "protected_settings": {"commandToExecute": f"{SENTINEL}-of-an-extension"}}
+SCRIPT = {
+    "publisher": "Microsoft.Azure.Extensions",
+    "type": "CustomScript",
+    "type_handler_version": "2.1",
+    "os_type": "linux",
+    "protected_settings": {"commandToExecute": f"{SENTINEL}-of-an-extension"},
+}
 # The options that take secrets, filled, by module.
 GIVEN: dict[str, Body] = {
-    "ama_reinstall": {"protected_settings": {"proxy": {"password": f"{SENTINEL}-of-the-agent"}}, "extensions": [SCRIPT]},
+    "ama_reinstall": {"protected_settings": {"proxy": {"password": f"{SENTINEL}-of-the-agent"}}, "extensions": [SCRIPT]}
 }
-FAILS = {"match": {"method": "PUT", "path": "*/extensions/CustomScript"}, "count": 1,
-         "do": {"operation": {"code": "VMExtensionProvisioningError", "message": "The script failed."}}}
+FAILS = {
+    "match": {"method": "PUT", "path": "*/extensions/CustomScript"},
+    "count": 1,
+    "do": {"operation": {"code": "VMExtensionProvisioningError", "message": "The script failed."}},
+}
 
 
 def leaks(folder: Path, *but: Path) -> list[str]:
@@ -36,14 +44,20 @@ def leaks(folder: Path, *but: Path) -> list[str]:
 
 def sent_masked(cloud: RunningCloud) -> set[str]:
     """The types of the extensions that were sent with protected settings."""
-    return {one["request"]["properties"]["type"] for one in cloud.writes()
-            if one["method"] in ("PUT", "PATCH") and (one["request"]["properties"].get("protectedSettings"))}
+    return {
+        one["request"]["properties"]["type"]
+        for one in cloud.writes()
+        if one["method"] in ("PUT", "PATCH") and (one["request"]["properties"].get("protectedSettings"))
+    }
 
 
 def test_every_option_that_takes_a_secret_is_given_here() -> None:
     for module in documented.MODULES:
-        missing = [path for path in documented.secrets(documented.read(module, "DOCUMENTATION").get("options") or {})
-                   if path.partition(".")[0] not in GIVEN.get(module, {})]
+        missing = [
+            path
+            for path in documented.secrets(documented.read(module, "DOCUMENTATION").get("options") or {})
+            if path.partition(".")[0] not in GIVEN.get(module, {})
+        ]
         assert missing == [], f"GIVEN lacks secrets for {module}"
 
 
@@ -63,9 +77,19 @@ def test_a_playbook_tells_no_secret_even_where_it_fails(cloud: Callable[..., Run
 def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
     running = cloud(runbook.shop(*SITUATIONS["ready"].more), state=tmp_path / "state.json", speed=3000)
     sign_in = {"tenant": running.environment["AZURE_TENANT"], "client_id": "operator", "secret": f"{SENTINEL}-given-as-an-option"}
-    tasks = [{"name": f"{case.module} {case.value}", "ignore_errors": True, f"cloudops.azure_dr.{case.module}": {
-        **({documented.chooser(case.module)[0]: case.value} if case.value else {}), **case.args, **GIVEN.get(case.module, {}), **sign_in}}
-        for case in {(case.module, case.value): case for case in reversed(SITUATIONS["ready"].cases)}.values()]
+    tasks = [
+        {
+            "name": f"{case.module} {case.value}",
+            "ignore_errors": True,
+            f"cloudops.azure_dr.{case.module}": {
+                **({documented.chooser(case.module)[0]: case.value} if case.value else {}),
+                **case.args,
+                **GIVEN.get(case.module, {}),
+                **sign_in,
+            },
+        }
+        for case in {(case.module, case.value): case for case in reversed(SITUATIONS["ready"].cases)}.values()
+    ]
     said = running.run_playbook(tasks, "-vvv", "--diff")
     assert SENTINEL not in said and "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in said
     assert [task["name"] for task in tasks if f"TASK [{task['name']}]" not in said] == []
@@ -75,9 +99,15 @@ def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: 
     assert backups and leaks(tmp_path, tmp_path / "cloud-0" / "playbook.yml") == []
 
 
-@pytest.mark.parametrize("faults", [[], [{"match": {"method": "PUT", "path": "*/extensions/*"}, "count": 1, "do": {"drop": "after"}}],
-                                    [{"match": {"path": "*/oauth2/v2.0/token"}, "do": {"status": 401}}]],
-                         ids=["all is well", "a connection breaks", "sign-in is refused"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [],
+        [{"match": {"method": "PUT", "path": "*/extensions/*"}, "count": 1, "do": {"drop": "after"}}],
+        [{"match": {"path": "*/oauth2/v2.0/token"}, "do": {"status": 401}}],
+    ],
+    ids=["all is well", "a connection breaks", "sign-in is refused"],
+)
 def test_the_progress_and_the_result_hold_no_secret(cloud: Callable[..., RunningCloud], tmp_path: Path, faults: list[Body]) -> None:
     running = cloud(runbook.shop(*SITUATIONS["ready"].more), faults=faults, speed=3000)
     progress = tmp_path / "progress"

@@ -26,8 +26,14 @@ class AutomationAccount(ResourceType):
         known = cloud.store.get(path.resource_id)
         sent = self.content(request)
         properties = {"state": "Ok", "publicNetworkAccess": True, **(sent.get("properties") or {})}
-        body = {"name": path.name, "id": known["id"] if known else path.resource_id, "type": self.name, "location": sent["location"],
-                "tags": sent.get("tags", {}), "properties": properties}
+        body = {
+            "name": path.name,
+            "id": known["id"] if known else path.resource_id,
+            "type": self.name,
+            "location": sent["location"],
+            "tags": sent.get("tags", {}),
+            "properties": properties,
+        }
         if sent.get("identity"):
             body["identity"] = dict(sent["identity"])
         identify(cloud, body, known)

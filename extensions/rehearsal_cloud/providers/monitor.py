@@ -68,10 +68,18 @@ class _Collection(_Stamped):
             raise location_required()
         known = cloud.store.get(path.resource_id)
         immutable = known["properties"].get("immutableId") if known else None
-        properties = {**(sent.get("properties") or {}), "provisioningState": "Succeeded",
-                      "immutableId": immutable or self.prefix + cloud.guid().replace("-", "")}
-        body: Body = {"properties": properties, **{name: sent[name] for name in ("location", "tags", "kind", "identity") if name in sent},
-                      "id": known["id"] if known else path.resource_id, "name": known["name"] if known else path.name, "type": self.name}
+        properties = {
+            **(sent.get("properties") or {}),
+            "provisioningState": "Succeeded",
+            "immutableId": immutable or self.prefix + cloud.guid().replace("-", ""),
+        }
+        body: Body = {
+            "properties": properties,
+            **{name: sent[name] for name in ("location", "tags", "kind", "identity") if name in sent},
+            "id": known["id"] if known else path.resource_id,
+            "name": known["name"] if known else path.name,
+            "type": self.name,
+        }
         self.complete(cloud, body)
         cloud.store.put(path.resource_id, self.stamp(cloud, body, known))
         return cloud.answer(200, body)
@@ -94,8 +102,11 @@ class _Collection(_Stamped):
 
     def linked(self, cloud: Cloud, path: Path) -> list[Body]:
         """The associations whose link is this resource."""
-        return [body for body in cloud.store.of_type(ASSOCIATION)
-                if key(body.get("properties", {}).get(self.link) or "") == key(path.resource_id)]
+        return [
+            body
+            for body in cloud.store.of_type(ASSOCIATION)
+            if key(body.get("properties", {}).get(self.link) or "") == key(path.resource_id)
+        ]
 
 
 class Rule(_Collection):
@@ -107,16 +118,23 @@ class Rule(_Collection):
         """A rule with associations stays, unless deleteAssociations=true (Azure API document; the refusal itself is inferred)."""
         linked = self.linked(cloud, path)
         if linked and request.query.get("deleteAssociations", "").lower() != "true":
-            raise refusals.refuse(409, "Conflict", f"'{path.resource_id}' has {len(linked)} associations. Delete them first, or set "
-                                                   "'deleteAssociations' to true.")
+            raise refusals.refuse(
+                409,
+                "Conflict",
+                f"'{path.resource_id}' has {len(linked)} associations. Delete them first, or set 'deleteAssociations' to true.",
+            )
         for association in linked:
             cloud.store.delete(association["id"])
         return super().delete(cloud, request, path)
 
     def listed(self, body: Body) -> Body:
         """Ids and names in lower case, no etag, no systemData (recorded traffic)."""
-        return {"properties": {**body["properties"], self.link: body["properties"][self.link].lower()}, "id": body["id"].lower(),
-                "name": body["name"].lower(), "type": ASSOCIATION}
+        return {
+            "properties": {**body["properties"], self.link: body["properties"][self.link].lower()},
+            "id": body["id"].lower(),
+            "name": body["name"].lower(),
+            "type": ASSOCIATION,
+        }
 
     def complete(self, cloud: Cloud, body: Body) -> None:
         for destination in (body["properties"].get("destinations") or {}).get("logAnalytics") or []:
@@ -149,8 +167,12 @@ class Association(_Stamped):
         properties = self.content(request).get("properties") or {}
         self._check(cloud, path, properties)
         known = cloud.store.get(path.resource_id)
-        body = {"properties": copy.deepcopy(properties), "id": known["id"] if known else path.resource_id,
-                "name": known["name"] if known else path.name, "type": self.name}
+        body = {
+            "properties": copy.deepcopy(properties),
+            "id": known["id"] if known else path.resource_id,
+            "name": known["name"] if known else path.name,
+            "type": self.name,
+        }
         cloud.store.put(path.resource_id, self.stamp(cloud, body, known))
         return cloud.answer(200, body)
 
@@ -165,11 +187,13 @@ class Association(_Stamped):
         rule, endpoint = properties.get(Rule.link), properties.get(Endpoint.link)
         for_endpoint = path.name.lower() == ENDPOINT_ASSOCIATION.lower()
         if endpoint and not for_endpoint:
-            raise refusals.refuse(400, "InvalidEndpointAssociationName",
-                                  f"An association of data collection endpoint must be named '{ENDPOINT_ASSOCIATION}'.")
+            raise refusals.refuse(
+                400, "InvalidEndpointAssociationName", f"An association of data collection endpoint must be named '{ENDPOINT_ASSOCIATION}'."
+            )
         if for_endpoint and (rule or not endpoint):
-            raise refusals.refuse(400, "InvalidPayload",
-                                  f"An association named '{ENDPOINT_ASSOCIATION}' carries a dataCollectionEndpointId only.")
+            raise refusals.refuse(
+                400, "InvalidPayload", f"An association named '{ENDPOINT_ASSOCIATION}' carries a dataCollectionEndpointId only."
+            )
         linked = endpoint or rule
         if not linked:
             raise refusals.refuse(400, "InvalidPayload", "An association needs a dataCollectionRuleId.")

@@ -22,15 +22,24 @@ VAULT = "Microsoft.RecoveryServices/vaults"
 PROVISIONING_SECONDS = 1  # recorded traffic: etags 0.7 s apart
 
 DEFAULTS: Body = {
-    "privateEndpointStateForBackup": "None", "privateEndpointStateForSiteRecovery": "None",
-    "monitoringSettings": {"azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"},
-                           "classicAlertSettings": {"alertsForCriticalOperations": "Enabled"}},
-    "publicNetworkAccess": "Enabled", "restoreSettings": {"crossSubscriptionRestoreSettings": {"crossSubscriptionRestoreState": "Enabled"}}}
+    "privateEndpointStateForBackup": "None",
+    "privateEndpointStateForSiteRecovery": "None",
+    "monitoringSettings": {
+        "azureMonitorAlertSettings": {"alertsForAllJobFailures": "Enabled"},
+        "classicAlertSettings": {"alertsForCriticalOperations": "Enabled"},
+    },
+    "publicNetworkAccess": "Enabled",
+    "restoreSettings": {"crossSubscriptionRestoreSettings": {"crossSubscriptionRestoreState": "Enabled"}},
+}
 
 PROVISIONED: Body = {
     "backupStorageVersion": "Unassigned",
-    "securitySettings": {"immutabilitySettings": None, "multiUserAuthorization": "Disabled",
-                         "softDeleteSettings": {"softDeleteRetentionPeriodInDays": 14, "softDeleteState": "Enabled"}}}
+    "securitySettings": {
+        "immutabilitySettings": None,
+        "multiUserAuthorization": "Disabled",
+        "softDeleteSettings": {"softDeleteRetentionPeriodInDays": 14, "softDeleteState": "Enabled"},
+    },
+}
 
 
 def _etag(now: float) -> str:
@@ -48,8 +57,16 @@ class Vaults(ResourceType):
     name = VAULT
 
     def seed(self, cloud: Cloud, body: Body) -> None:
-        merged: Body = {"sku": {"name": "Standard"}, **body, "properties": {**copy.deepcopy(DEFAULTS), **copy.deepcopy(PROVISIONED),
-                                                                           "provisioningState": "Succeeded", **body.get("properties", {})}}
+        merged: Body = {
+            "sku": {"name": "Standard"},
+            **body,
+            "properties": {
+                **copy.deepcopy(DEFAULTS),
+                **copy.deepcopy(PROVISIONED),
+                "provisioningState": "Succeeded",
+                **body.get("properties", {}),
+            },
+        }
         super().seed(cloud, {"etag": _etag(cloud.clock.now), **merged})
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -64,12 +81,20 @@ class Vaults(ResourceType):
             raise refuse(400, "LocationRequired", "The location property is required for this definition.")
         properties = {"provisioningState": "Provisioning", **copy.deepcopy(DEFAULTS)}
         merge(properties, sent.get("properties") or {})
-        body = {"location": sent["location"], "name": path.name, "etag": _etag(cloud.clock.now), "properties": properties,
-                "id": path.resource_id, "type": VAULT, "sku": sent.get("sku") or {"name": "Standard"}}
+        body = {
+            "location": sent["location"],
+            "name": path.name,
+            "etag": _etag(cloud.clock.now),
+            "properties": properties,
+            "id": path.resource_id,
+            "type": VAULT,
+            "sku": sent.get("sku") or {"name": "Standard"},
+        }
         body.update({name: sent[name] for name in ("tags", "identity") if name in sent})
         cloud.store.put(path.resource_id, body)
-        operation = cloud.operations.start(cloud, request, path.resource_id, PROVISIONING_SECONDS, then="vault.provisioned",
-                                           vault=path.resource_id)
+        operation = cloud.operations.start(
+            cloud, request, path.resource_id, PROVISIONING_SECONDS, then="vault.provisioned", vault=path.resource_id
+        )
         return cloud.answer(201, body, **{"Azure-AsyncOperation": self._link(request, path, operation, "operationStatus")})
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -85,8 +110,11 @@ class Vaults(ResourceType):
             return cloud.answer(204)
         held = [one["name"] for one in cloud.store.all(body["id"]) if one["type"].lower().endswith("/replicationfabrics")]
         if held:
-            raise refuse(409, "ServiceResourceNotEmptyWithBackendMessage", f"The Recovery Services vault '{path.name}' cannot be deleted: "
-                         f"Site Recovery fabrics exist in it ({', '.join(held)}).")
+            raise refuse(
+                409,
+                "ServiceResourceNotEmptyWithBackendMessage",
+                f"The Recovery Services vault '{path.name}' cannot be deleted: Site Recovery fabrics exist in it ({', '.join(held)}).",
+            )
         return super().delete(cloud, request, path)
 
     def _require_group(self, cloud: Cloud, path: Path) -> None:

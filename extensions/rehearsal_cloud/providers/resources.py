@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 TENANT = "00000000-0000-0000-0000-000000000000"
 """The tenant of subscriptions whose estate names none."""
 
-_SUBSCRIPTION_KEYS = ("id", "authorizationSource", "managedByTenants", "tags", "subscriptionId", "tenantId", "displayName", "state",
-                      "subscriptionPolicies")
+_SUBSCRIPTION_KEYS = (
+    "id",
+    "authorizationSource",
+    "managedByTenants",
+    "tags",
+    "subscriptionId",
+    "tenantId",
+    "displayName",
+    "state",
+    "subscriptionPolicies",
+)
 _RESOURCE_KEYS = ("id", "name", "type", "kind", "managedBy", "location", "sku", "plan", "identity", "zones", "tags")
 _TERM = re.compile(r"\s*(\w+)\s+(eq|ne)\s+'((?:[^']|'')*)'\s*", re.I)
 
@@ -95,8 +104,11 @@ def identify(cloud: Cloud, body: Body, before: Body | None = None) -> None:
 def list_resources(cloud: Cloud, request: Request, path: Path) -> Response:
     """GET <subscription or group>/resources: whatever has a location, without its properties, chosen by $filter."""
     wanted = _chosen(request.query.get("$filter", ""))
-    found = [{key: body[key] for key in _RESOURCE_KEYS if key in body} for body in cloud.store.all(path.resource_id)
-             if "location" in body and body.get("type") != GROUP and any(_matches(body, terms) for terms in wanted)]
+    found = [
+        {key: body[key] for key in _RESOURCE_KEYS if key in body}
+        for body in cloud.store.all(path.resource_id)
+        if "location" in body and body.get("type") != GROUP and any(_matches(body, terms) for terms in wanted)
+    ]
     top = request.query.get("$top", "")
     return cloud.page(request, found, int(top) if top.isdigit() and int(top) else ResourceType.page)
 
@@ -126,8 +138,13 @@ def _tagged(body: Body, terms: list[tuple[str, str, str]]) -> bool:
 
 def _values(body: Body, field: str) -> Iterator[str]:
     parts = body["id"].split("/")
-    found = {"resourcetype": [body.get("type", "")], "name": [body.get("name", "")], "location": [body.get("location", "")],
-             "resourcegroup": parts[4:5], "tagname": list(body.get("tags") or {})}.get(field)
+    found = {
+        "resourcetype": [body.get("type", "")],
+        "name": [body.get("name", "")],
+        "location": [body.get("location", "")],
+        "resourcegroup": parts[4:5],
+        "tagname": list(body.get("tags") or {}),
+    }.get(field)
     if found is None:
         raise refusals.refuse(400, "InvalidFilterInQueryString", f"The property '{field}' can't be used in $filter.")
     return (str(value).lower() for value in found)

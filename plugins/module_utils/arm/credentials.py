@@ -188,8 +188,11 @@ def _check_complete(settings: Settings) -> None:
     if not (application and proof) and not (settings.ad_user and settings.password):
         given = [name for name in ENVIRONMENT if name not in _SHARED and getattr(settings, name)]
         place = "the options" if settings.source == "options" else f"auth_source {settings.source}"
-        raise InputError(given[0] if given else "auth_source", None if given else settings.source,
-                         f"a whole sign-in in {place} ({_FORMS}); only {', '.join(given) or 'nothing'} was found there")
+        raise InputError(
+            given[0] if given else "auth_source",
+            None if given else settings.source,
+            f"a whole sign-in in {place} ({_FORMS}); only {', '.join(given) or 'nothing'} was found there",
+        )
     for option in ("x509_certificate_path", "oidc_token_file_path"):
         path = getattr(settings, option)
         if path and not Path(path).expanduser().is_file():

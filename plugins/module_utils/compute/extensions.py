@@ -85,8 +85,11 @@ class Wanted:
     def drift(self, found: Extension) -> dict[str, Any]:
         """The properties asked for that differ from those found, {} for none."""
         wished, present = self.properties(found), found.properties
-        differing = {name for name in ("typeHandlerVersion", "autoUpgradeMinorVersion", "enableAutomaticUpgrade")
-                     if wished[name] != present.get(name, False)}
+        differing = {
+            name
+            for name in ("typeHandlerVersion", "autoUpgradeMinorVersion", "enableAutomaticUpgrade")
+            if wished[name] != present.get(name, False)
+        }
         if wished.get("settings", {}) != found.settings:
             differing.add("settings")
         return {name: wished[name] for name in wished if name in differing}
@@ -119,8 +122,10 @@ def others(given: Sequence[dict[str, Any]], state: str) -> list[Wanted]:
         wanted = Wanted(os_type=None if os_type == "any" else os_type, **asked)
         if wanted.kind.lower() in {f"{AGENT_PUBLISHER}.{name}".lower() for name in AGENTS.values()}:
             raise InputError("extensions", wanted.kind, "any extension but the monitoring agent, which has options of its own")
-        if any(wanted.kind.lower() == other.kind.lower() and (None in (wanted.os_type, other.os_type) or wanted.os_type == other.os_type)
-               for other in found):
+        if any(
+            wanted.kind.lower() == other.kind.lower() and (None in (wanted.os_type, other.os_type) or wanted.os_type == other.os_type)
+            for other in found
+        ):
             raise InputError("extensions", wanted.kind, "each publisher and type only once: a machine takes one extension of a type")
         found.append(wanted)
     return found
@@ -166,8 +171,10 @@ def changes(wanted: Wanted, machine: Machine, written: bool) -> list[Change]:
 def _check_name(wanted: Wanted, machine: Machine, name: str) -> None:
     taken = machine.named(name)
     if taken:
-        raise AzureDRError(f"The name {name} is taken on {machine.name} by the extension {taken.publisher}.{taken.type}, so {wanted.kind} "
-                           "cannot be installed under it. Ask for another name.")
+        raise AzureDRError(
+            f"The name {name} is taken on {machine.name} by the extension {taken.publisher}.{taken.type}, so {wanted.kind} "
+            "cannot be installed under it. Ask for another name."
+        )
 
 
 @dataclass(frozen=True)
@@ -200,8 +207,11 @@ class Extensions(Step[Seen]):
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         machine = observed.machine
-        return [Action(change.text, _requests(machine, change), change)
-                for wanted in self._for(machine) for change in changes(wanted, machine, wanted.kind in observed.written)]
+        return [
+            Action(change.text, _requests(machine, change), change)
+            for wanted in self._for(machine)
+            for change in changes(wanted, machine, wanted.kind in observed.written)
+        ]
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         change: Change = action.data
@@ -214,8 +224,10 @@ class Extensions(Step[Seen]):
         self._written[ids.key(target.id)] = self._written.get(ids.key(target.id), frozenset()) | {change.wanted.kind}
 
     def view(self, observed: Seen) -> View:
-        return self._view(observed.machine, {wanted.kind: found.view() for wanted in self._for(observed.machine)
-                                             if (found := wanted.of(observed.machine))})
+        return self._view(
+            observed.machine,
+            {wanted.kind: found.view() for wanted in self._for(observed.machine) if (found := wanted.of(observed.machine))},
+        )
 
     def wanted(self, target: Target, observed: Seen) -> View:
         views = {}
@@ -286,11 +298,17 @@ def _foreseen(wanted: Wanted, found: Extension | None, missing: Sequence[Change]
         return found.view()
     properties = wanted.properties(found)
     return {
-        "name": missing[-1].name, "publisher": wanted.publisher, "type": wanted.type,
-        "type_handler_version": properties["typeHandlerVersion"], "installed_version": found.installed if found else None,
+        "name": missing[-1].name,
+        "publisher": wanted.publisher,
+        "type": wanted.type,
+        "type_handler_version": properties["typeHandlerVersion"],
+        "installed_version": found.installed if found else None,
         "auto_upgrade_minor_version": properties["autoUpgradeMinorVersion"],
-        "enable_automatic_upgrade": properties["enableAutomaticUpgrade"], "settings": properties.get("settings", {}),
-        "provisioning_state": "Succeeded", "status": "Ready", "message": None,
+        "enable_automatic_upgrade": properties["enableAutomaticUpgrade"],
+        "settings": properties.get("settings", {}),
+        "provisioning_state": "Succeeded",
+        "status": "Ready",
+        "message": None,
     }
 
 

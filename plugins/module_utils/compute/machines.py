@@ -66,10 +66,17 @@ class Extension:
 
     def view(self) -> View:
         return {
-            "name": self.name, "publisher": self.publisher, "type": self.type, "type_handler_version": self.version,
-            "installed_version": self.installed, "auto_upgrade_minor_version": bool(self.properties.get("autoUpgradeMinorVersion")),
-            "enable_automatic_upgrade": bool(self.properties.get("enableAutomaticUpgrade")), "settings": self.settings,
-            "provisioning_state": self.provisioning_state, "status": self.status, "message": self.trouble,
+            "name": self.name,
+            "publisher": self.publisher,
+            "type": self.type,
+            "type_handler_version": self.version,
+            "installed_version": self.installed,
+            "auto_upgrade_minor_version": bool(self.properties.get("autoUpgradeMinorVersion")),
+            "enable_automatic_upgrade": bool(self.properties.get("enableAutomaticUpgrade")),
+            "settings": self.settings,
+            "provisioning_state": self.provisioning_state,
+            "status": self.status,
+            "message": self.trouble,
         }
 
 
@@ -139,8 +146,11 @@ def parse(wire: Wire) -> Machine:
         agent_message=None if str(report.get("displayStatus", "")).lower() == "ready" else report.get("message"),
         identity_type=str(identity.get("type") or "None"),
         identities=tuple(identity.get("userAssignedIdentities") or ()),
-        extensions=tuple(_extension(resource, entries, handlers) for resource in wire.get("resources") or []
-                         if (resource.get("properties") or {}).get("publisher")),
+        extensions=tuple(
+            _extension(resource, entries, handlers)
+            for resource in wire.get("resources") or []
+            if (resource.get("properties") or {}).get("publisher")
+        ),
     )
 
 
@@ -162,10 +172,17 @@ def _extension(resource: Wire, entries: Mapping[str, Wire], handlers: Mapping[st
     report, handled = _first(entry.get("statuses")), handler.get("status") or {}
     trouble = None if state.lower() in BUSY else _trouble(state, report, handled)
     return Extension(
-        id=resource["id"], name=name, publisher=properties["publisher"], type=str(properties.get("type") or ""),
-        version=properties.get("typeHandlerVersion"), installed=handler.get("typeHandlerVersion") or entry.get("typeHandlerVersion"),
-        provisioning_state=state, status=handled.get("displayStatus") or report.get("displayStatus"),
-        trouble=trouble, failed=bool(trouble) and (_error(report) or state.lower() in ("failed", "canceled")), resource=resource,
+        id=resource["id"],
+        name=name,
+        publisher=properties["publisher"],
+        type=str(properties.get("type") or ""),
+        version=properties.get("typeHandlerVersion"),
+        installed=handler.get("typeHandlerVersion") or entry.get("typeHandlerVersion"),
+        provisioning_state=state,
+        status=handled.get("displayStatus") or report.get("displayStatus"),
+        trouble=trouble,
+        failed=bool(trouble) and (_error(report) or state.lower() in ("failed", "canceled")),
+        resource=resource,
     )
 
 
@@ -239,11 +256,16 @@ class ReadyForExtensions(Step[Machine]):
         if chosen is None:
             return []
         if not observed.comes_up:
-            raise AzureDRError(f"The virtual machine is not running (power state {observed.power}), so its extensions can be neither "
-                               "judged nor changed. Start it and run this again, or leave it out.")
+            raise AzureDRError(
+                f"The virtual machine is not running (power state {observed.power}), so its extensions can be neither "
+                "judged nor changed. Start it and run this again, or leave it out."
+            )
         waits = [] if observed.ready else [Action("wait for the VM agent")]
-        return waits + [Action(f"wait for extension {extension.name} ({extension.provisioning_state})", data=extension.name)
-                        for extension in chosen if extension.busy]
+        return waits + [
+            Action(f"wait for extension {extension.name} ({extension.provisioning_state})", data=extension.name)
+            for extension in chosen
+            if extension.busy
+        ]
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         clock = asyncio.get_running_loop().time
@@ -288,8 +310,10 @@ class Identified(Step[Machine]):
             what = ids.parse(self._identity).name if self._identity else "the system-assigned one"
             return [Action(f"assign identity {what}", (("PATCH", observed.id),), self._missing(observed))]
         if self._identity:
-            raise AzureDRError(f"The user-assigned identity {self._identity} is not assigned to {observed.name}, so the agent could not "
-                               "sign in with it. Have it assigned with assign_identity, or name one that the machine has.")
+            raise AzureDRError(
+                f"The user-assigned identity {self._identity} is not assigned to {observed.name}, so the agent could not "
+                "sign in with it. Have it assigned with assign_identity, or name one that the machine has."
+            )
         return []
 
     def _identified(self, machine: Machine) -> bool:
@@ -305,8 +329,13 @@ class Identified(Step[Machine]):
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         parsed = ids.parse(target.id)
         operations, body = self._azure.compute(parsed.subscription).virtual_machines, {"identity": action.data}
-        await write(self._azure, action.text, target.id, lambda polling: operations.begin_update(
-            parsed.resource_group, parsed.name, body, polling=polling), seconds)
+        await write(
+            self._azure,
+            action.text,
+            target.id,
+            lambda polling: operations.begin_update(parsed.resource_group, parsed.name, body, polling=polling),
+            seconds,
+        )
 
     def view(self, observed: Machine) -> View:
         return {"identity": {"type": observed.identity_type, "user_assigned": sorted(observed.identities)}}
@@ -315,8 +344,12 @@ class Identified(Step[Machine]):
         missing = [action.data for action in self.plan(target, observed)]
         if not missing:
             return self.view(observed)
-        return {"identity": {"type": missing[0]["type"],
-                             "user_assigned": sorted([*observed.identities, *missing[0].get("userAssignedIdentities", ())])}}
+        return {
+            "identity": {
+                "type": missing[0]["type"],
+                "user_assigned": sorted([*observed.identities, *missing[0].get("userAssignedIdentities", ())]),
+            }
+        }
 
 
 async def write(azure: Any, asked: str, machine_id: str, begin: Callable[..., Awaitable[Any]], seconds: float) -> None:

@@ -73,8 +73,11 @@ def rules(given: Sequence[dict[str, Any]], pattern: str) -> list[Rule]:
     found: list[Rule] = []
     for one in given:
         rule_id = ids.require("data_collection_rules.id", one["id"], RULE).id
-        option, text = ("data_collection_rules.association_name", one["association_name"]) if one.get("association_name") else \
-            ("association_name", pattern)
+        option, text = (
+            ("data_collection_rules.association_name", one["association_name"])
+            if one.get("association_name")
+            else ("association_name", pattern)
+        )
         rule = Rule(rule_id, one.get("os_type"), text)
         try:
             name = rule.name_on("machine", "os")
@@ -99,6 +102,7 @@ async def existing(azure: Any, rules: Sequence[Rule], endpoints: Sequence[Endpoi
 
     A rule's kind ("Windows" or "Linux") is taken where no os_type was given. Raises AzureDRError that names what is not there.
     """
+
     async def read(kind: str, type_name: str, resource_id: str) -> dict[str, Any]:
         parsed = ids.parse(resource_id)
         operations = getattr(azure.monitor(parsed.subscription), type_name)
@@ -111,11 +115,16 @@ async def existing(azure: Any, rules: Sequence[Rule], endpoints: Sequence[Endpoi
 
     read_rules, read_endpoints = await asyncio.gather(
         asyncio.gather(*(read("rule", "data_collection_rules", rule.id) for rule in rules)),
-        asyncio.gather(*(read("endpoint", "data_collection_endpoints", endpoint.id) for endpoint in endpoints)))
+        asyncio.gather(*(read("endpoint", "data_collection_endpoints", endpoint.id) for endpoint in endpoints)),
+    )
     kinds = [str(wire.get("kind") or "").lower() for wire in read_rules]
-    return ([replace(rule, os_type=rule.os_type or (kind if kind in ("windows", "linux") else "any"))
-             for rule, kind in zip(rules, kinds, strict=True)],
-            [replace(endpoint, region=_region(wire["location"])) for endpoint, wire in zip(endpoints, read_endpoints, strict=True)])
+    return (
+        [
+            replace(rule, os_type=rule.os_type or (kind if kind in ("windows", "linux") else "any"))
+            for rule, kind in zip(rules, kinds, strict=True)
+        ],
+        [replace(endpoint, region=_region(wire["location"])) for endpoint, wire in zip(endpoints, read_endpoints, strict=True)],
+    )
 
 
 def _region(location: str) -> str:
@@ -124,8 +133,13 @@ def _region(location: str) -> str:
 
 def parse(wire: dict[str, Any]) -> Association:
     properties = wire.get("properties") or {}
-    return Association(wire["id"], wire["name"], properties.get("dataCollectionRuleId"), properties.get("dataCollectionEndpointId"),
-                       properties.get("description"))
+    return Association(
+        wire["id"],
+        wire["name"],
+        properties.get("dataCollectionRuleId"),
+        properties.get("dataCollectionEndpointId"),
+        properties.get("description"),
+    )
 
 
 class Associations(Step[Seen]):
@@ -148,13 +162,18 @@ class Associations(Step[Seen]):
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         if self._state == "absent":
-            return [Action(f"remove association {one.name}", (("DELETE", one.id),), (one.name, None))
-                    for one in observed.associations if self._ours(one)]
+            return [
+                Action(f"remove association {one.name}", (("DELETE", one.id),), (one.name, None))
+                for one in observed.associations
+                if self._ours(one)
+            ]
         wished = [action for rule in self._rules_for(observed.place) if (action := self._missing(target, observed, rule))]
         names = [action.data[0].lower() for action in wished]
         if len(set(names)) < len(names):
-            raise AzureDRError(f"Two data collection rules would get associations of the same name on {target.name}: "
-                               f"{', '.join(sorted(names))}. Give them different names with association_name.")
+            raise AzureDRError(
+                f"Two data collection rules would get associations of the same name on {target.name}: "
+                f"{', '.join(sorted(names))}. Give them different names with association_name."
+            )
         return wished + self._endpoint_missing(target, observed)
 
     def _rules_for(self, place: Place) -> list[Rule]:
@@ -173,17 +192,20 @@ class Associations(Step[Seen]):
         near = [endpoint for endpoint in self._endpoints if endpoint.region == observed.place.region]
         if not near:
             regions = ", ".join(sorted({endpoint.region for endpoint in self._endpoints}))
-            raise AzureDRError(f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a "
-                               "machine can take its configuration only from an endpoint of its own region. Add one to "
-                               "data_collection_endpoint_ids.")
+            raise AzureDRError(
+                f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a "
+                "machine can take its configuration only from an endpoint of its own region. Add one to "
+                "data_collection_endpoint_ids."
+            )
         there = [one for one in observed.associations if one.endpoint_id]
         if any(ids.same(one.endpoint_id, endpoint.id) for one in there for endpoint in near):
             return []
         return [_put(target, observed, ENDPOINT_ASSOCIATION, "dataCollectionEndpointId", near[0].id)]
 
     def _ours(self, association: Association) -> bool:
-        return any(ids.same(association.rule_id, rule.id) for rule in self._rules) \
-            or any(ids.same(association.endpoint_id, endpoint.id) for endpoint in self._endpoints)
+        return any(ids.same(association.rule_id, rule.id) for rule in self._rules) or any(
+            ids.same(association.endpoint_id, endpoint.id) for endpoint in self._endpoints
+        )
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         name, body = action.data

@@ -44,10 +44,17 @@ SETTLE = 600.0  # seconds that Site Recovery's item may lag behind its job's suc
 # The words for a recovery point that a recovery plan takes, by provider (Azure API document, RecoveryPlanA2AFailoverInput and
 # RecoveryPlanHyperVReplicaAzureFailoverInput).
 PLAN_POINTS = {
-    "a2a": {"latest": "Latest", "latest_processed": "LatestProcessed", "latest_crash_consistent": "LatestCrashConsistent",
-            "latest_application_consistent": "LatestApplicationConsistent"},
-    "hypervreplicaazure": {"latest": "Latest", "latest_processed": "LatestProcessed",
-                           "latest_application_consistent": "LatestApplicationConsistent"},
+    "a2a": {
+        "latest": "Latest",
+        "latest_processed": "LatestProcessed",
+        "latest_crash_consistent": "LatestCrashConsistent",
+        "latest_application_consistent": "LatestApplicationConsistent",
+    },
+    "hypervreplicaazure": {
+        "latest": "Latest",
+        "latest_processed": "LatestProcessed",
+        "latest_application_consistent": "LatestApplicationConsistent",
+    },
 }
 # An item takes the id of one recovery point, none for the latest. How the recoveryPointType of the points begins that are looked through:
 # the API document calls them ApplicationConsistent and CrashConsistent, AppConsistent is met too.
@@ -117,8 +124,11 @@ def _body_test(wish: Wish, standing: Standing) -> Wire:
 
 
 def _body_unplanned(wish: Wish, standing: Standing) -> Wire:
-    return {"failoverDirection": "PrimaryToRecovery", "sourceSiteOperations": "Required" if wish.shutdown_source else "NotRequired",
-            "providerSpecificDetails": _provider_details(wish, standing)}
+    return {
+        "failoverDirection": "PrimaryToRecovery",
+        "sourceSiteOperations": "Required" if wish.shutdown_source else "NotRequired",
+        "providerSpecificDetails": _provider_details(wish, standing),
+    }
 
 
 def _body_cleanup(wish: Wish, standing: Standing) -> Wire:
@@ -178,20 +188,62 @@ class Verb:
 
 ACTIONS: Mapping[str, Verb] = {
     "test": Verb(
-        "TestFailover", "TestFailover", "run the test failover of", "test_failover", "testFailover",
-        _done_test, {"test_failover": True}, "testfailover_input", _body_test, recovers=True),
+        "TestFailover",
+        "TestFailover",
+        "run the test failover of",
+        "test_failover",
+        "testFailover",
+        _done_test,
+        {"test_failover": True},
+        "testfailover_input",
+        _body_test,
+        recovers=True,
+    ),
     "test_cleanup": Verb(
-        "TestFailoverCleanup", "TestFailoverCleanup", "clean up the test failover of", "test_failover_cleanup", "testFailoverCleanup",
-        _done_cleanup, {"test_failover": False}, "cleanup_input", _body_cleanup),
+        "TestFailoverCleanup",
+        "TestFailoverCleanup",
+        "clean up the test failover of",
+        "test_failover_cleanup",
+        "testFailoverCleanup",
+        _done_cleanup,
+        {"test_failover": False},
+        "cleanup_input",
+        _body_cleanup,
+    ),
     "unplanned": Verb(
-        "UnplannedFailover", "UnplannedFailover", "run the unplanned failover of", "unplanned_failover", "unplannedFailover",
-        _done_unplanned, {"active_location": "Recovery"}, "failover_input", _body_unplanned, confirm=True, recovers=True),
+        "UnplannedFailover",
+        "UnplannedFailover",
+        "run the unplanned failover of",
+        "unplanned_failover",
+        "unplannedFailover",
+        _done_unplanned,
+        {"active_location": "Recovery"},
+        "failover_input",
+        _body_unplanned,
+        confirm=True,
+        recovers=True,
+    ),
     "commit": Verb(
-        "Commit", "CommitFailover", "commit the failover of", "failover_commit", "failoverCommit",
-        _done_commit, {"commit_pending": False}, confirm=True),
+        "Commit",
+        "CommitFailover",
+        "commit the failover of",
+        "failover_commit",
+        "failoverCommit",
+        _done_commit,
+        {"commit_pending": False},
+        confirm=True,
+    ),
     "cancel": Verb(
-        "CancelFailover", "CancelFailover", "cancel the failover of", "failover_cancel", "failoverCancel",
-        _done_cancel, {"active_location": "Primary"}, confirm=True, stops=("TestFailover", "UnplannedFailover", "PlannedFailover")),
+        "CancelFailover",
+        "CancelFailover",
+        "cancel the failover of",
+        "failover_cancel",
+        "failoverCancel",
+        _done_cancel,
+        {"active_location": "Primary"},
+        confirm=True,
+        stops=("TestFailover", "UnplannedFailover", "PlannedFailover"),
+    ),
 }
 # Jobs that exclude each other; any other job (an agent update, say) only matters where Site Recovery itself refuses the action for it.
 EXCLUSIVE = frozenset({verb.scenario for verb in ACTIONS.values()} | {"PlannedFailover", "SwitchReplicationGroupProtection", "ChangePit"})
@@ -278,13 +330,17 @@ def tested_lately(wish: Wish, item: ReplicatedItem) -> str | None:
 def refusal(verb: Verb, text: str, standing: Standing) -> str:
     """Why Site Recovery does not offer an action, and the way on."""
     open_items = _open(verb, standing) or list(standing.items)
-    states = Counter(f"{item.protection_state}, active location {item.active_location}, test failover state {item.test_failover_state}"
-                     for item in open_items)
+    states = Counter(
+        f"{item.protection_state}, active location {item.active_location}, test failover state {item.test_failover_state}"
+        for item in open_items
+    )
     told = "; ".join(f"{state} ({count} machines)" if len(standing.items) > 1 else state for state, count in states.items())
     jobs_told = "".join(f" The job {failover_jobs.called(job)} runs on it." for job in standing.running)
     offered = ", ".join(standing.allowed) or "nothing"
-    return (f"Cannot {text}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
-            f"State: {told}.{jobs_told} {way_on(verb, open_items)}")
+    return (
+        f"Cannot {text}: Site Recovery does not offer {verb.operation}. It offers: {offered}. "
+        f"State: {told}.{jobs_told} {way_on(verb, open_items)}"
+    )
 
 
 def way_on(verb: Verb, open_items: Sequence[ReplicatedItem]) -> str:
@@ -351,9 +407,14 @@ def _open(verb: Verb, standing: Standing) -> list[ReplicatedItem]:
 
 def view(item: ReplicatedItem) -> Wire:
     """An item as the user sees it before and after."""
-    return {"active_location": item.active_location, "test_failover": test_stands(item), "commit_pending": commit_pending(item),
-            "protection_state": item.protection_state, "test_failover_state": item.test_failover_state,
-            "allowed_operations": sorted(item.allowed_operations)}
+    return {
+        "active_location": item.active_location,
+        "test_failover": test_stands(item),
+        "commit_pending": commit_pending(item),
+        "protection_state": item.protection_state,
+        "test_failover_state": item.test_failover_state,
+        "allowed_operations": sorted(item.allowed_operations),
+    }
 
 
 # -- the work
@@ -469,8 +530,12 @@ class Failover(Step[Standing]):
 
     async def _cancel_job(self, job: Job, seconds: float) -> None:
         operations = self._azure.site_recovery.replication_jobs
-        await self._azure.run("cancel the job", job.id,
-                              lambda polling: operations.begin_cancel(**self._vault.scope, job_name=job.name, polling=polling), seconds)
+        await self._azure.run(
+            "cancel the job",
+            job.id,
+            lambda polling: operations.begin_cancel(**self._vault.scope, job_name=job.name, polling=polling),
+            seconds,
+        )
 
     async def _follow(self, target: Target, name: str, *, adopted: bool, stopping: bool = False) -> None:
         """Look at the job until it has ended, telling what changes; then read what the machines' own jobs say that did not end well."""
@@ -506,8 +571,14 @@ class Failover(Step[Standing]):
         names = {item.friendly_name.lower(): item.friendly_name for item in acted_on}
         if not failover_jobs.of_plan(job):
             return dict.fromkeys(names, job) if job.failed else {}
-        suspects = {task.job: names[task.target.lower()] for task in job.every_task() if task.job and (task.target or "").lower() in names
-                    and task.target and task.state.lower() not in ("succeeded", "notstarted", "skipped")}
+        suspects = {
+            task.job: names[task.target.lower()]
+            for task in job.every_task()
+            if task.job
+            and (task.target or "").lower() in names
+            and task.target
+            and task.state.lower() not in ("succeeded", "notstarted", "skipped")
+        }
         read = await asyncio.gather(*(self._vault.job(self._azure, name) for name in suspects))
         children = [replace(jobs.parse(wire), target_name=name) for wire, name in zip(read, suspects.values(), strict=True)]
         return {str(child.target_name).lower(): child for child in children if child.failed}
@@ -521,8 +592,17 @@ class Failover(Step[Standing]):
         own = [job for job in active if _is_plans(job, found)]
         current = {item.current_job.name for item in found.items if item.current_job}
         tests, recoveries = _networks(found.wires)
-        return Standing(PLAN, found.id, found.name, found.providers, found.allowed_operations, found.items,
-                        tuple(own or [job for job in active if job.name in current]), test_networks=tests, recovery_networks=recoveries)
+        return Standing(
+            PLAN,
+            found.id,
+            found.name,
+            found.providers,
+            found.allowed_operations,
+            found.items,
+            tuple(own or [job for job in active if job.name in current]),
+            test_networks=tests,
+            recovery_networks=recoveries,
+        )
 
     async def _item(self, item: ReplicatedItem) -> Standing:
         get = self._azure.site_recovery.replication_protected_items.get(**self._vault.scope, **_place(item))
@@ -531,8 +611,18 @@ class Failover(Step[Standing]):
         current = [jobs.parse(await self._vault.job(self._azure, found.current_job.name))] if found.current_job else []
         running = tuple(job for job in current if job.running and not failover_jobs.waits_for_cleanup(job))
         tests, recoveries = _networks([wire])
-        return Standing(ITEM, found.id, found.friendly_name, (found.provider,), found.allowed_operations, (found,), running,
-                        await self._point(found), tests, recoveries)
+        return Standing(
+            ITEM,
+            found.id,
+            found.friendly_name,
+            (found.provider,),
+            found.allowed_operations,
+            (found,),
+            running,
+            await self._point(found),
+            tests,
+            recoveries,
+        )
 
     async def _point(self, item: ReplicatedItem) -> str | None:
         """The recovery point that the wish means for an item; none for the latest, and where no failover is to begin."""
@@ -610,9 +700,12 @@ def warnings(wish: Wish, step: Failover, report: fleet.Report) -> list[str]:
     """What went well and should still be known."""
     told = [followed.warning for followed in step.followed.values() if followed.warning]
     begun = [step.before[outcome.target.id] for outcome in report.outcomes if wish.action == "test" and outcome.actions]
-    told += [f"The test failover of {seen.name} goes into {test_network(wish, seen)}, the network of a real failover. "
-             "Set test_network_id to a network that is isolated from it."
-             for seen in begun if not seen.running and in_production_network(wish, seen)]
+    told += [
+        f"The test failover of {seen.name} goes into {test_network(wish, seen)}, the network of a real failover. "
+        "Set test_network_id to a network that is isolated from it."
+        for seen in begun
+        if not seen.running and in_production_network(wish, seen)
+    ]
     return told
 
 
@@ -633,10 +726,17 @@ def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int)
         "targets": [{key: value for key, value in row.items() if key != "recovered"} for row in rows],
         "job": failover_jobs.view(followed[0].job) if len(followed) == 1 else None,
         "rto_seconds": None if bad else recovery_time,
-        "summary": summary | {"minimum_duration": round(report.minimum_duration, 1), "duration": round(report.duration, 1),
-                              "throttled_requests": report.throttled_requests},
-        "diff": [{"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
-                 for row in rows if row["before"] != row["after"]],
+        "summary": summary
+        | {
+            "minimum_duration": round(report.minimum_duration, 1),
+            "duration": round(report.duration, 1),
+            "throttled_requests": report.throttled_requests,
+        },
+        "diff": [
+            {"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
+            for row in rows
+            if row["before"] != row["after"]
+        ],
     }
     if len(bad) > max_failures or (troubled and not bad):
         found |= {"failed": True, "msg": " ".join(dict.fromkeys(str(outcome.reason) for outcome in troubled))}
@@ -656,10 +756,21 @@ def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed 
     verb, before, after = ACTIONS[wish.action], view(item), outcome.after.get(item.id, {})
     state, reason = _fate(wish, item, outcome, followed)
     row: Wire = {
-        "id": item.id, "name": item.friendly_name, "item": item.name, "source_id": item.source_vm_id,
+        "id": item.id,
+        "name": item.friendly_name,
+        "item": item.name,
+        "source_id": item.source_vm_id,
         "target_id": item.test_vm_id if verb.operation.startswith("TestFailover") else item.recovery_vm_id,
-        "state": state, "changed": state == "changed" or (state != "unchanged" and bool(after) and before != after), "reason": reason,
-        "before": before, "after": after, "job": None, "started": None, "ended": None, "recovered": None}
+        "state": state,
+        "changed": state == "changed" or (state != "unchanged" and bool(after) and before != after),
+        "reason": reason,
+        "before": before,
+        "after": after,
+        "job": None,
+        "started": None,
+        "ended": None,
+        "recovered": None,
+    }
     if followed is None or state == "unchanged":
         return row
     job = followed.job

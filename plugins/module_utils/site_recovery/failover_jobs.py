@@ -93,15 +93,32 @@ def flat(tasks: Iterable[Task], group: str | None = None) -> list[Wire]:
     """A job's tasks as one list, groups before what is in them."""
     rows = []
     for task in tasks:
-        rows.append({"name": task.label, "state": task.state, "group": group, "machine": task.target, "started": task.started,
-                     "ended": task.ended, "errors": [asdict(error) for error in task.errors]})
+        rows.append(
+            {
+                "name": task.label,
+                "state": task.state,
+                "group": group,
+                "machine": task.target,
+                "started": task.started,
+                "ended": task.ended,
+                "errors": [asdict(error) for error in task.errors],
+            }
+        )
         rows += flat(task.children, task.label)
     return rows
 
 
 def view(job: Job) -> Wire:
-    return {"name": job.name, "id": job.id, "scenario": job.scenario, "state": job.state, "started": job.started, "ended": job.ended,
-            "tasks": flat(job.tasks), "errors": [asdict(error) for error in job.errors]}
+    return {
+        "name": job.name,
+        "id": job.id,
+        "scenario": job.scenario,
+        "state": job.state,
+        "started": job.started,
+        "ended": job.ended,
+        "tasks": flat(job.tasks),
+        "errors": [asdict(error) for error in job.errors],
+    }
 
 
 def trouble(job: Job) -> str:

@@ -150,8 +150,14 @@ def choose(items: Sequence[ReplicatedItem], wanted: Iterable[str]) -> list[Repli
 
 def health_error(wire: Wire) -> Wire:
     """A health error as users are shown it: category, code, level, message, possible_causes, recommended_action, created."""
-    keys = {"category": "errorCategory", "code": "errorCode", "level": "errorLevel", "message": "errorMessage",
-            "possible_causes": "possibleCauses", "recommended_action": "recommendedAction"}
+    keys = {
+        "category": "errorCategory",
+        "code": "errorCode",
+        "level": "errorLevel",
+        "message": "errorMessage",
+        "possible_causes": "possibleCauses",
+        "recommended_action": "recommendedAction",
+    }
     return {shown: wire.get(key) or None for shown, key in keys.items()} | {"created": _date(wire.get("creationTimeUtc"))}
 
 

@@ -148,9 +148,17 @@ async def explained(azure: Any, vault: Vault, name: str, error: OperationFailed)
         return error
     told = job.errors[0]
     return OperationFailed(
-        error.asked, error.resource_id, status=error.status, code=told.code or error.code, message=told.message or error.message,
-        possible_causes=told.possible_causes, recommended_action=told.recommended_action, request_id=error.request_id,
-        details=error.details, accepted=True)
+        error.asked,
+        error.resource_id,
+        status=error.status,
+        code=told.code or error.code,
+        message=told.message or error.message,
+        possible_causes=told.possible_causes,
+        recommended_action=told.recommended_action,
+        request_id=error.request_id,
+        details=error.details,
+        accepted=True,
+    )
 
 
 def _walk(tasks: Iterable[Task]) -> Iterator[Task]:

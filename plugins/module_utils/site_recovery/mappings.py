@@ -28,8 +28,10 @@ ACCOUNT_TYPE = "Microsoft.Automation/automationAccounts"
 ACCOUNT_API_VERSION = "2023-11-01"  # Azure API document, Automation accounts
 # The option's words and Azure's.
 AUTHENTICATION = {"system_assigned_identity": "SystemAssignedIdentity", "run_as_account": "RunAsAccount"}
-RUN_AS_RETIRED = ("Run As accounts were retired on 2023-09-30: updates of the Mobility service fail with run_as_account. Give the "
-                  "automation account a system-assigned identity, and use system_assigned_identity.")
+RUN_AS_RETIRED = (
+    "Run As accounts were retired on 2023-09-30: updates of the Mobility service fail with run_as_account. Give the "
+    "automation account a system-assigned identity, and use system_assigned_identity."
+)
 LOOKS = 10  # looks at a mapping that was set again, about a minute, before what it still reports counts
 
 
@@ -109,8 +111,7 @@ class Wanted:
     def set_on(self, mapping: Mapping) -> bool:
         """Whether the mapping carries the setting, healthy or not."""
         return mapping.auto_update == self.status and (
-            not self.enabled
-            or (ids.same(mapping.account_id, self.account_id) and mapping.authentication_type == self.authentication_type)
+            not self.enabled or (ids.same(mapping.account_id, self.account_id) and mapping.authentication_type == self.authentication_type)
         )
 
     def body(self) -> Wire:
@@ -126,8 +127,11 @@ def check_input(params: MutableMapping[str, Any]) -> None:
     vaults.check_input(params)
     for wanted in params.get("mappings") or ():
         if wanted.startswith("/"):
-            ids.require("mappings", wanted, f"{vaults.TYPE}/replicationFabrics/replicationProtectionContainers/"
-                                            "replicationProtectionContainerMappings")
+            ids.require(
+                "mappings",
+                wanted,
+                f"{vaults.TYPE}/replicationFabrics/replicationProtectionContainers/replicationProtectionContainerMappings",
+            )
     if params.get("automation_account_id"):
         ids.require("automation_account_id", params["automation_account_id"], ACCOUNT_TYPE)
         if params.get("subscription_id"):
@@ -171,10 +175,14 @@ def account_for(mappings: Iterable[Mapping], given: str | None) -> str:
     if len(known) == 1:
         return next(iter(known.values()))
     if known:
-        raise AzureDRError("The container mappings of the vault have different automation accounts, and a vault has one. Say which with "
-                           f"automation_account_id: {', '.join(sorted(known.values()))}.")
-    raise AzureDRError("No container mapping of the vault has an automation account yet. Say which one is to update the machines with "
-                       "automation_account_id.")
+        raise AzureDRError(
+            "The container mappings of the vault have different automation accounts, and a vault has one. Say which with "
+            f"automation_account_id: {', '.join(sorted(known.values()))}."
+        )
+    raise AzureDRError(
+        "No container mapping of the vault has an automation account yet. Say which one is to update the machines with "
+        "automation_account_id."
+    )
 
 
 async def check_account(azure: Any, account_id: str, authentication_type: str) -> None:
@@ -190,8 +198,10 @@ async def check_account(azure: Any, account_id: str, authentication_type: str) -
         raise
     identity = (account.get("identity") or {}).get("type") or "None"
     if authentication_type == AUTHENTICATION["system_assigned_identity"] and "systemassigned" not in identity.lower():
-        raise AzureDRError(f"The automation account {account_id} has no system-assigned identity (its identity type is {identity}), and so "
-                           "cannot update the Mobility service. Switch the identity on, and grant it the Contributor role on the vault.")
+        raise AzureDRError(
+            f"The automation account {account_id} has no system-assigned identity (its identity type is {identity}), and so "
+            "cannot update the Mobility service. Switch the identity on, and grant it the Contributor role on the vault."
+        )
 
 
 async def settle(azure: Any, vault: vaults.Vault, every: Sequence[Mapping], chosen: Sequence[Mapping], params: dict[str, Any]) -> Wanted:

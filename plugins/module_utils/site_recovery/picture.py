@@ -109,8 +109,11 @@ def _chosen(every: Sequence[ReplicatedItem], filters: Filters, plans: Sequence[W
         # By name: a plan may know an item by the container that it was in before a reprotect moved it.
         members = {_last(member["id"]).lower() for plan in plans for member in _members(plan)}
         found = [item for item in found if item.name.lower() in members]
-    return [item for item in found
-            if _among(filters.health, item.replication_health) and _among(filters.protection_state, item.protection_state)]
+    return [
+        item
+        for item in found
+        if _among(filters.health, item.replication_health) and _among(filters.protection_state, item.protection_state)
+    ]
 
 
 def _among(wanted: Sequence[str] | None, actual: str | None) -> bool:
@@ -137,14 +140,18 @@ def _plan(wire: Wire, names: Mapping[str, str]) -> View:
     for group in properties.get("groups") or ():
         kind = group.get("groupType") or "Boot"
         boot += kind == "Boot"
-        groups.append({
-            "name": f"Group {boot}" if kind == "Boot" else kind,
-            "type": kind,
-            "replicated_items": [{"id": member["id"], "name": _last(member["id"]), "friendly_name": names.get(_last(member["id"]).lower())}
-                                 for member in group.get("replicationProtectedItems") or ()],
-            "start_actions": [action.get("actionName") for action in group.get("startGroupActions") or ()],
-            "end_actions": [action.get("actionName") for action in group.get("endGroupActions") or ()],
-        })
+        groups.append(
+            {
+                "name": f"Group {boot}" if kind == "Boot" else kind,
+                "type": kind,
+                "replicated_items": [
+                    {"id": member["id"], "name": _last(member["id"]), "friendly_name": names.get(_last(member["id"]).lower())}
+                    for member in group.get("replicationProtectedItems") or ()
+                ],
+                "start_actions": [action.get("actionName") for action in group.get("startGroupActions") or ()],
+                "end_actions": [action.get("actionName") for action in group.get("endGroupActions") or ()],
+            }
+        )
     return {
         "id": wire["id"],
         "name": wire["name"],
@@ -221,5 +228,10 @@ def _last(identifier: str) -> str:
     return identifier.rpartition("/")[2]
 
 
-_SIMPLE = {"fabrics": _fabric, "containers": _container, "container_mappings": _mapping, "policies": _policy,
-           "network_mappings": _network_mapping}
+_SIMPLE = {
+    "fabrics": _fabric,
+    "containers": _container,
+    "container_mappings": _mapping,
+    "policies": _policy,
+    "network_mappings": _network_mapping,
+}

@@ -17,11 +17,7 @@ from typing import Any
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
 
-VAULT_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "vault_id": {"type": "str"},
-    "vault_name": {"type": "str"},
-    "resource_group": {"type": "str"},
-}
+VAULT_ARGUMENTS: dict[str, dict[str, Any]] = {"vault_id": {"type": "str"}, "vault_name": {"type": "str"}, "resource_group": {"type": "str"}}
 TYPE = "Microsoft.RecoveryServices/vaults"
 API_VERSION = "2024-04-01"  # Azure API document, Recovery Services vaults
 
@@ -130,10 +126,14 @@ async def find(azure: Any, params: Mapping[str, Any]) -> Vault:
         return meant[0]
     place = f"resource group {group}" if group else f"subscription {azure.subscription_id}"
     if meant:
-        raise AzureDRError(f"There are {len(meant)} vaults{f' named {name}' if name else ''} in {place}: {_named(meant)}. "
-                           "Say which one with vault_id, or with vault_name and resource_group.")
-    raise AzureDRError(f"There is no vault{f' named {name}' if name else ''} in {place}. "
-                       + (f"There are: {_named(listed)}." if listed else "It has none at all, or none that this sign-in may see."))
+        raise AzureDRError(
+            f"There are {len(meant)} vaults{f' named {name}' if name else ''} in {place}: {_named(meant)}. "
+            "Say which one with vault_id, or with vault_name and resource_group."
+        )
+    raise AzureDRError(
+        f"There is no vault{f' named {name}' if name else ''} in {place}. "
+        + (f"There are: {_named(listed)}." if listed else "It has none at all, or none that this sign-in may see.")
+    )
 
 
 async def _read(azure: Any, vault_id: str) -> Vault:

@@ -79,8 +79,16 @@ class Edge:
             self._tokens[client] = answer.body["access_token"]
         return self._tokens[client]
 
-    def arm(self, method: str, path: str, body: Any = None, *, client: str = "app", query: str = "api-version=2024-01-01",
-            host: str = "localhost") -> Answer:
+    def arm(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        client: str = "app",
+        query: str = "api-version=2024-01-01",
+        host: str = "localhost",
+    ) -> Answer:
         """A request to ARM, signed in."""
         return self.send(method, f"{path}?{query}", body, {"Authorization": f"Bearer {self.token(client)}"}, host)
 

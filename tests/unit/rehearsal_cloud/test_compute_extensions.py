@@ -45,8 +45,13 @@ def test_an_installation_is_followed_to_its_end(inside):
     assert ended["endTime"] > ended["startTime"]
     assert "error" not in ended
     assert inside.body(AMA)["properties"] == {
-        "provisioningState": "Succeeded", "autoUpgradeMinorVersion": False, "publisher": "Microsoft.Azure.Monitor",
-        "type": "AzureMonitorLinuxAgent", "typeHandlerVersion": "1.0", "settings": {"a": 1}}
+        "provisioningState": "Succeeded",
+        "autoUpgradeMinorVersion": False,
+        "publisher": "Microsoft.Azure.Monitor",
+        "type": "AzureMonitorLinuxAgent",
+        "typeHandlerVersion": "1.0",
+        "settings": {"a": 1},
+    }
     assert status_of(inside)["statuses"][0]["displayStatus"] == "Provisioning succeeded"
     assert inside.body(f"{VM}/instanceView")["vmAgent"]["extensionHandlers"][0]["type"] == "Microsoft.Azure.Monitor.AzureMonitorLinuxAgent"
     assert [one["name"] for one in inside.body(VM)["resources"]] == ["AMA"]
@@ -152,8 +157,13 @@ def test_a_handler_has_one_extension(inside):
     assert "Multiple VMExtensions per handler" in answer.body["error"]["message"]
 
 
-@pytest.mark.parametrize("body", [{"properties": {"publisher": "P", "type": "T", "typeHandlerVersion": "1.0"}},
-                                  {"location": "westus", "properties": {"publisher": "P", "typeHandlerVersion": "1.0"}}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"properties": {"publisher": "P", "type": "T", "typeHandlerVersion": "1.0"}},
+        {"location": "westus", "properties": {"publisher": "P", "typeHandlerVersion": "1.0"}},
+    ],
+)
 def test_what_is_incomplete_is_refused(inside, body):
     inside.cloud.seed([machine()])
     assert inside.send("PUT", AMA, body).status == 400
@@ -167,9 +177,14 @@ def test_an_estate_can_hold_an_unresponsive_agent_that_a_new_installation_heals(
     """The resource says Succeeded, the instance view knows better."""
     kind = "Microsoft.Azure.Monitor.AzureMonitorLinuxAgent"
     ready = {"code": "ProvisioningState/succeeded", "displayStatus": "Ready"}
-    view = {"vmAgent": {"vmAgentVersion": "2.11", "statuses": [ready], "extensionHandlers": [
-        {"type": kind, "status": {"code": "ProvisioningState/Unavailable", "displayStatus": "Not Ready"}}]},
-        "extensions": [{"name": "AMA", "type": kind, "statuses": [{"code": "ProvisioningState/failed/1", "level": "Error"}]}]}
+    view = {
+        "vmAgent": {
+            "vmAgentVersion": "2.11",
+            "statuses": [ready],
+            "extensionHandlers": [{"type": kind, "status": {"code": "ProvisioningState/Unavailable", "displayStatus": "Not Ready"}}],
+        },
+        "extensions": [{"name": "AMA", "type": kind, "statuses": [{"code": "ProvisioningState/failed/1", "level": "Error"}]}],
+    }
     old = {"id": AMA, "name": "AMA", "properties": {**extension()["properties"], "provisioningState": "Succeeded"}}
     inside.cloud.seed([{**machine(instanceView=view), "resources": [old]}])
 

@@ -18,11 +18,18 @@ DAY = 86400
 
 
 def machine(name="web01", region="westus", **properties):
-    return {"id": VM.replace("web01", name), "location": region, "tags": {"app": "shop"}, "properties": {
-        "hardwareProfile": {"vmSize": "Standard_B2s"}, "osProfile": {"computerName": name},
-        "storageProfile": {"osDisk": {"osType": "Linux", "name": f"{name}-os"}, "dataDisks": [{"lun": 0, "name": f"{name}-data"}]},
-        "networkProfile": {"networkInterfaces": [{"id": f"{GROUP}/providers/Microsoft.Network/networkInterfaces/{name}-nic"}]},
-        **properties}}
+    return {
+        "id": VM.replace("web01", name),
+        "location": region,
+        "tags": {"app": "shop"},
+        "properties": {
+            "hardwareProfile": {"vmSize": "Standard_B2s"},
+            "osProfile": {"computerName": name},
+            "storageProfile": {"osDisk": {"osType": "Linux", "name": f"{name}-os"}, "dataDisks": [{"lun": 0, "name": f"{name}-data"}]},
+            "networkProfile": {"networkInterfaces": [{"id": f"{GROUP}/providers/Microsoft.Network/networkInterfaces/{name}-nic"}]},
+            **properties,
+        },
+    }
 
 
 def power(view):
@@ -83,9 +90,21 @@ def test_a_machine_is_made_changed_and_deleted_without_keeping_its_password(insi
 def test_a_recovered_machine_is_a_new_one(inside):
     source = machine()
     source["resources"] = [{"id": f"{VM}/extensions/AMA", "properties": {"publisher": "P", "type": "T"}}]
-    inside.cloud.seed([source, {"id": NETWORK, "location": "eastus", "properties": {"subnets": [
-        {"name": "a", "id": f"{NETWORK}/subnets/a", "properties": {"addressPrefix": "10.1.0.0/24"}},
-        {"name": "b", "id": f"{NETWORK}/subnets/b", "properties": {"addressPrefix": "10.2.0.0/24"}}]}}])
+    inside.cloud.seed(
+        [
+            source,
+            {
+                "id": NETWORK,
+                "location": "eastus",
+                "properties": {
+                    "subnets": [
+                        {"name": "a", "id": f"{NETWORK}/subnets/a", "properties": {"addressPrefix": "10.1.0.0/24"}},
+                        {"name": "b", "id": f"{NETWORK}/subnets/b", "properties": {"addressPrefix": "10.2.0.0/24"}},
+                    ]
+                },
+            },
+        ]
+    )
     compute.recover(inside.cloud, VM, TARGET, location="eastus", network_id=NETWORK, subnet_name="b")
     compute.recover(inside.cloud, VM, f"{TARGET}-test", location="eastus", network_id=NETWORK, subnet_name="b")
 

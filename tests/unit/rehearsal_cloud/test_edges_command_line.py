@@ -26,8 +26,9 @@ class Process:
     """A running cloud."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        self.process = subprocess.Popen([sys.executable, str(FOLDER), *options], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, str(FOLDER), *options], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
         self.ready = json.loads(line)
@@ -38,8 +39,12 @@ class Process:
 
     def send(self, method: str, target: str, body: bytes | None = None):
         kind = "application/x-www-form-urlencoded" if "oauth2" in target else "application/json"
-        request = urllib.request.Request(self.ready["resource_manager"] + target, body, method=method,
-                                         headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind})
+        request = urllib.request.Request(
+            self.ready["resource_manager"] + target,
+            body,
+            method=method,
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind},
+        )
         with urllib.request.urlopen(request, context=self.context, timeout=10) as answer:
             return json.load(answer)
 
@@ -90,13 +95,17 @@ def test_a_killed_cloud_starts_again_as_it_was(start, tmp_path):
     assert again.end() == 0
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    ([], "--estate FILE is needed"),
-    (["--estate", "missing.json"], "missing.json: No such file or directory"),
-    (["--estate", "estate.json", "--speed", "0"], "'0' is not a number over 0"),
-    (["--estate", "estate.json", "--port", "http"], "'http' is not a port"),
-    (["--estate", "estate.json", "--colour"], "--colour"),
-    (["--estate", "estate.json", "--faults", "estate.json"], "the faults are a list of rules")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--estate FILE is needed"),
+        (["--estate", "missing.json"], "missing.json: No such file or directory"),
+        (["--estate", "estate.json", "--speed", "0"], "'0' is not a number over 0"),
+        (["--estate", "estate.json", "--port", "http"], "'http' is not a port"),
+        (["--estate", "estate.json", "--colour"], "--colour"),
+        (["--estate", "estate.json", "--faults", "estate.json"], "the faults are a list of rules"),
+    ],
+)
 def test_what_cannot_be_used_is_said_in_one_line(tmp_path, options, said):
     (tmp_path / "estate.json").write_text('{"resources": []}')
     ended = subprocess.run([sys.executable, str(FOLDER), *options], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)

@@ -76,8 +76,11 @@ def test_chance_is_the_same_for_the_same_seed(tmp_path):
 
 
 def test_the_first_rule_that_fires_wins(edge):
-    served = edge({"match": {"path": "*/things/*"}, "count": 1, "do": {"status": 500}}, {"match": {"path": "*"}, "do": {"delay": 0}},
-                  {"match": {"path": "*/things/*"}, "do": {"status": 503}})
+    served = edge(
+        {"match": {"path": "*/things/*"}, "count": 1, "do": {"status": 500}},
+        {"match": {"path": "*"}, "do": {"delay": 0}},
+        {"match": {"path": "*/things/*"}, "do": {"status": 503}},
+    )
     assert [served.arm("GET", THING).status for _number in range(2)] == [500, 200]
 
 
@@ -116,20 +119,24 @@ def test_sign_in_can_fail_too(edge):
     assert served.send("POST", "/t/oauth2/v2.0/token", "grant_type=x", {"Content-Type": "application/x-www-form-urlencoded"}).status == 500
 
 
-@pytest.mark.parametrize(("rule", "said"), [
-    ({"match": {"verb": "GET"}, "do": {"status": 500}}, "match has no verb"),
-    ({"do": {"status": 500, "drop": "before"}}, "one of status, drop and operation"),
-    ({"do": {"drop": "sometimes"}}, "neither before nor after"),
-    ({"do": {"status": 999}}, "999"),
-    ({"do": {"status": 429, "headers": {"Retry-After": "soon"}}}, "Retry-After is 'soon'"),
-    ({"match": {"method": "FETCH"}, "do": {"status": 500}}, "method is FETCH"),
-    ({"match": {"query": "x"}, "do": {"status": 500}}, "query is 'x'"),
-    ({"do": {"operation": {}}}, "operation is an object with a status or a code"),
-    ({"do": {"delay": -1}}, "not simulated seconds"),
-    ({"count": 0, "do": {"status": 500}}, "count is 0"),
-    ({"probability": 2, "do": {"status": 500}}, "probability is 2"),
-    ({"match": {}}, "do is None"),
-    ("drop everything", "not an object")])
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"match": {"verb": "GET"}, "do": {"status": 500}}, "match has no verb"),
+        ({"do": {"status": 500, "drop": "before"}}, "one of status, drop and operation"),
+        ({"do": {"drop": "sometimes"}}, "neither before nor after"),
+        ({"do": {"status": 999}}, "999"),
+        ({"do": {"status": 429, "headers": {"Retry-After": "soon"}}}, "Retry-After is 'soon'"),
+        ({"match": {"method": "FETCH"}, "do": {"status": 500}}, "method is FETCH"),
+        ({"match": {"query": "x"}, "do": {"status": 500}}, "query is 'x'"),
+        ({"do": {"operation": {}}}, "operation is an object with a status or a code"),
+        ({"do": {"delay": -1}}, "not simulated seconds"),
+        ({"count": 0, "do": {"status": 500}}, "count is 0"),
+        ({"probability": 2, "do": {"status": 500}}, "probability is 2"),
+        ({"match": {}}, "do is None"),
+        ("drop everything", "not an object"),
+    ],
+)
 def test_a_wrong_rule_is_named(tmp_path, rule, said):
     (tmp_path / "faults.yml").write_text(yaml.safe_dump([{"do": {"status": 500}}, rule]))
     with pytest.raises(FileProblem, match=r"faults\.yml: rule 2: ") as problem:

@@ -27,9 +27,13 @@ def lines(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("estate.json", json.dumps({"resources": [{"id": VM, "properties": {"timeCreated": "2024-01-01T00:00:00Z"}}]})),
-    ("estate.yml", f"resources:\n- id: {VM}\n  properties:\n    timeCreated: 2024-01-01T00:00:00Z\n")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("estate.json", json.dumps({"resources": [{"id": VM, "properties": {"timeCreated": "2024-01-01T00:00:00Z"}}]})),
+        ("estate.yml", f"resources:\n- id: {VM}\n  properties:\n    timeCreated: 2024-01-01T00:00:00Z\n"),
+    ],
+)
 def test_an_estate_is_json_or_yaml(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     cloud = Cloud()
@@ -38,10 +42,16 @@ def test_an_estate_is_json_or_yaml(tmp_path, name, text):
     assert cloud.store.get(GROUP)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("[]", "an estate is"), ("{]", "neither JSON nor YAML"),
-    (json.dumps({"resources": [{"id": VM}, {"name": "x"}]}), "resource 2: its id is None"),
-    ('{"resources": [{"id": "/nothing"}]}', "resource 1: its id is '/nothing'"), ('{"resources": ["x"]}', "resource 1: its id is None")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "an estate is"),
+        ("{]", "neither JSON nor YAML"),
+        (json.dumps({"resources": [{"id": VM}, {"name": "x"}]}), "resource 2: its id is None"),
+        ('{"resources": [{"id": "/nothing"}]}', "resource 1: its id is '/nothing'"),
+        ('{"resources": ["x"]}', "resource 1: its id is None"),
+    ],
+)
 def test_a_wrong_estate_is_explained(tmp_path, text, said):
     (tmp_path / "estate.json").write_text(text)
     with pytest.raises(FileProblem) as problem:
@@ -64,8 +74,11 @@ def test_traffic_is_one_line_an_exchange_and_private(serve, tmp_path):
 
 
 def test_traffic_names_the_fault_that_fired(serve, tmp_path):
-    (tmp_path / "faults.json").write_text(json.dumps([
-        {"match": {"method": "GET"}, "count": 1, "do": {"status": 500}}, {"match": {"method": "DELETE"}, "do": {"drop": "before"}}]))
+    (tmp_path / "faults.json").write_text(
+        json.dumps(
+            [{"match": {"method": "GET"}, "count": 1, "do": {"status": 500}}, {"match": {"method": "DELETE"}, "do": {"drop": "before"}}]
+        )
+    )
     edge = serve(traffic=Traffic(tmp_path / "traffic.jsonl"), rules=faults.load(tmp_path / "faults.json", 0))
     edge.arm("GET", VM)
     with pytest.raises(OSError):
@@ -76,8 +89,14 @@ def test_traffic_names_the_fault_that_fired(serve, tmp_path):
 
 def test_no_secret_reaches_the_traffic_file(serve, tmp_path):
     edge = serve(traffic=Traffic(tmp_path / "traffic.jsonl"))
-    body = {"location": "westeurope", "properties": {"protectedSettings": {"key": "hunter2"}, "osProfile": {"adminPassword": "hunter2"},
-                                                     "list": [{"protected_settings": "hunter2", "client_secret": ["hunter2"]}]}}
+    body = {
+        "location": "westeurope",
+        "properties": {
+            "protectedSettings": {"key": "hunter2"},
+            "osProfile": {"adminPassword": "hunter2"},
+            "list": [{"protected_settings": "hunter2", "client_secret": ["hunter2"]}],
+        },
+    }
     edge.arm("PUT", f"{GROUP}/providers/Contoso.Test/things/thing", body)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     edge.send("POST", "/t/oauth2/v2.0/token", "grant_type=password&client_id=c&username=u&password=hunter2&client_assertion=hunter2", form)
@@ -90,10 +109,20 @@ def test_no_secret_reaches_the_traffic_file(serve, tmp_path):
 
 
 def test_masking_keeps_json_types_and_the_original():
-    given = {"secret": "x", "password": ["x"], "protectedSettings": {"a": "x"}, "refreshToken": None,
-             "plain": [{"accessToken": "x", "n": 1}]}
-    assert masked(given) == {"secret": "***", "password": ["***"], "protectedSettings": {"***": "***"}, "refreshToken": None,
-                             "plain": [{"accessToken": "***", "n": 1}]}
+    given = {
+        "secret": "x",
+        "password": ["x"],
+        "protectedSettings": {"a": "x"},
+        "refreshToken": None,
+        "plain": [{"accessToken": "x", "n": 1}],
+    }
+    assert masked(given) == {
+        "secret": "***",
+        "password": ["***"],
+        "protectedSettings": {"***": "***"},
+        "refreshToken": None,
+        "plain": [{"accessToken": "***", "n": 1}],
+    }
     assert given["secret"] == "x"
 
 

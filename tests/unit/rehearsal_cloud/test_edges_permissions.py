@@ -13,8 +13,10 @@ from rehearsal_cloud.files import FileProblem
 
 GROUP = "/subscriptions/s/resourceGroups/g"
 VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm"
-ITEM = (f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/v/replicationFabrics/f/replicationProtectionContainers/c"
-        "/replicationProtectedItems/i")
+ITEM = (
+    f"{GROUP}/providers/Microsoft.RecoveryServices/vaults/v/replicationFabrics/f/replicationProtectionContainers/c"
+    "/replicationProtectedItems/i"
+)
 
 
 @pytest.fixture
@@ -28,21 +30,31 @@ def edge(serve, tmp_path):
     return start
 
 
-@pytest.mark.parametrize(("method", "path", "action"), [
-    ("GET", VM, "Microsoft.Compute/virtualMachines/read"),
-    ("GET", f"{VM}/instanceView", "Microsoft.Compute/virtualMachines/instanceView/read"),
-    ("GET", f"{GROUP}/providers/Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachines/read"),
-    ("PUT", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/write"),
-    ("PATCH", VM, "Microsoft.Compute/virtualMachines/write"),
-    ("DELETE", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/delete"),
-    ("POST", f"{ITEM}/testFailover",
-     "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems/testFailover/action"),
-    ("PUT", f"{VM}/providers/Microsoft.Insights/dataCollectionRuleAssociations/a",
-     "Microsoft.Insights/dataCollectionRuleAssociations/write"),
-    ("GET", GROUP, "Microsoft.Resources/subscriptions/resourceGroups/read"),
-    ("GET", "/subscriptions/s/resourceGroups", "Microsoft.Resources/subscriptions/resourceGroups/read"),
-    ("GET", "/subscriptions/s/resources", "Microsoft.Resources/subscriptions/resources/read"),
-    ("GET", "/subscriptions/s", "Microsoft.Resources/subscriptions/read")])
+@pytest.mark.parametrize(
+    ("method", "path", "action"),
+    [
+        ("GET", VM, "Microsoft.Compute/virtualMachines/read"),
+        ("GET", f"{VM}/instanceView", "Microsoft.Compute/virtualMachines/instanceView/read"),
+        ("GET", f"{GROUP}/providers/Microsoft.Compute/virtualMachines", "Microsoft.Compute/virtualMachines/read"),
+        ("PUT", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/write"),
+        ("PATCH", VM, "Microsoft.Compute/virtualMachines/write"),
+        ("DELETE", f"{VM}/extensions/e", "Microsoft.Compute/virtualMachines/extensions/delete"),
+        (
+            "POST",
+            f"{ITEM}/testFailover",
+            "Microsoft.RecoveryServices/vaults/replicationFabrics/replicationProtectionContainers/replicationProtectedItems/testFailover/action",
+        ),
+        (
+            "PUT",
+            f"{VM}/providers/Microsoft.Insights/dataCollectionRuleAssociations/a",
+            "Microsoft.Insights/dataCollectionRuleAssociations/write",
+        ),
+        ("GET", GROUP, "Microsoft.Resources/subscriptions/resourceGroups/read"),
+        ("GET", "/subscriptions/s/resourceGroups", "Microsoft.Resources/subscriptions/resourceGroups/read"),
+        ("GET", "/subscriptions/s/resources", "Microsoft.Resources/subscriptions/resources/read"),
+        ("GET", "/subscriptions/s", "Microsoft.Resources/subscriptions/read"),
+    ],
+)
 def test_actions_are_named_as_azure_names_them(method, path, action):
     assert permissions.action_of(Request(method, path)) == action
 
@@ -77,11 +89,15 @@ def test_each_principal_has_its_own_roles_and_scopes(edge):
     assert served.arm("GET", "/subscriptions", client="someone").status == 200
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ([], "the permissions are an object"),
-    ({"roles": []}, "the permissions are an object"),
-    ({"default": "Reader"}, "default: 'Reader' is not a role definition"),
-    ({"principals": {"ann": {"roleName": "Reader"}}}, "principal ann: a role definition has actions")])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([], "the permissions are an object"),
+        ({"roles": []}, "the permissions are an object"),
+        ({"default": "Reader"}, "default: 'Reader' is not a role definition"),
+        ({"principals": {"ann": {"roleName": "Reader"}}}, "principal ann: a role definition has actions"),
+    ],
+)
 def test_a_wrong_file_is_explained(tmp_path, content, said):
     (tmp_path / "permissions.yml").write_text(yaml.safe_dump(content))
     with pytest.raises(FileProblem) as problem:

@@ -64,8 +64,10 @@ def test_a_providers_own_headers_win(serve):
     assert serve(cloud()).arm("GET", f"{GROUP}/providers/Contoso.Test/slow/one").headers["x-ms-request-id"] == "mine"
 
 
-@pytest.mark.parametrize(("speed", "header", "value"), [
-    (1, "retry-after", "30"), (20, "retry-after", "2"), (60, "x-ms-retry-after-ms", "500"), (1e6, "x-ms-retry-after-ms", "1")])
+@pytest.mark.parametrize(
+    ("speed", "header", "value"),
+    [(1, "retry-after", "30"), (20, "retry-after", "2"), (60, "x-ms-retry-after-ms", "500"), (1e6, "x-ms-retry-after-ms", "1")],
+)
 def test_waits_are_told_in_the_clients_own_time(serve, speed, header, value):
     headers = serve(cloud(speed)).arm("GET", f"{GROUP}/providers/Contoso.Test/slow/one").headers
     assert headers[header] == value

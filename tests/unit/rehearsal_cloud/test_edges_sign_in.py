@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 import trustme
 from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import (
-    CertificateCredential,
-    ClientSecretCredential,
-    ManagedIdentityCredential,
-    WorkloadIdentityCredential,
-)
+from azure.identity import CertificateCredential, ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 from azure.identity.aio import CertificateCredential as AsyncCertificateCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentityCredential
@@ -48,6 +43,7 @@ def claims(token: str) -> dict[str, Any]:
 
 def sign_in(credential, edge) -> dict[str, Any]:
     """The claims of the token that a credential gets, which ARM takes."""
+
     async def ask() -> str:
         async with credential:
             return (await credential.get_token(f"{edge.base}/.default")).token
@@ -85,10 +81,15 @@ def test_the_secret_wrong_is_refused(edge, kind):
 
 def test_a_user_signs_in_and_stays_signed_in(edge):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    first = edge.send("POST", f"/{TENANT}/oauth2/v2.0/token",
-                      f"grant_type=password&client_id={CLIENT}&username=ann@contoso.com&password=p&scope=openid", form).body
-    again = edge.send("POST", f"/{TENANT}/oauth2/v2.0/token",
-                      f"grant_type=refresh_token&client_id={CLIENT}&refresh_token={first['refresh_token']}", form).body
+    first = edge.send(
+        "POST",
+        f"/{TENANT}/oauth2/v2.0/token",
+        f"grant_type=password&client_id={CLIENT}&username=ann@contoso.com&password=p&scope=openid",
+        form,
+    ).body
+    again = edge.send(
+        "POST", f"/{TENANT}/oauth2/v2.0/token", f"grant_type=refresh_token&client_id={CLIENT}&refresh_token={first['refresh_token']}", form
+    ).body
     assert claims(again["access_token"])["upn"] == "ann@contoso.com"
     assert claims(again["access_token"])["oid"] == claims(first["access_token"])["oid"]
 

@@ -126,15 +126,28 @@ def test_the_status_of_an_operation_is_limited_per_vm(cloud):
     assert not refused(throttle, cloud, "GET", f"{path}/{second}")
 
 
-@pytest.mark.parametrize(("method", "path", "group"), [
-    ("GET", VM, "get vm"), ("GET", f"{VM}/instanceView", "get vm"), ("GET", f"{VM}/extensions/e", "get vm"),
-    ("GET", f"{GROUP}/Microsoft.Compute/virtualMachines", "list vms"), ("PUT", VM, "put vm"), ("PATCH", VM, "update vm"),
-    ("DELETE", VM, "delete vm"), ("DELETE", f"{VM}/extensions/e", "update vm"), ("POST", f"{VM}/restart", "update vm"),
-    ("POST", f"{VM}/deallocate", "delete vm"), ("GET", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s", "get scale set"),
-    ("GET", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s/instanceView", "list scale sets"),
-    ("PATCH", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s", "update scale set"),
-    ("PUT", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s/virtualMachines/0/extensions/e", "update scale set vm"),
-    ("GET", f"{VAULT}/replicationJobs", "get site recovery"), ("GET", VAULT, None), ("PUT", VAULT, None)])
+@pytest.mark.parametrize(
+    ("method", "path", "group"),
+    [
+        ("GET", VM, "get vm"),
+        ("GET", f"{VM}/instanceView", "get vm"),
+        ("GET", f"{VM}/extensions/e", "get vm"),
+        ("GET", f"{GROUP}/Microsoft.Compute/virtualMachines", "list vms"),
+        ("PUT", VM, "put vm"),
+        ("PATCH", VM, "update vm"),
+        ("DELETE", VM, "delete vm"),
+        ("DELETE", f"{VM}/extensions/e", "update vm"),
+        ("POST", f"{VM}/restart", "update vm"),
+        ("POST", f"{VM}/deallocate", "delete vm"),
+        ("GET", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s", "get scale set"),
+        ("GET", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s/instanceView", "list scale sets"),
+        ("PATCH", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s", "update scale set"),
+        ("PUT", f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/s/virtualMachines/0/extensions/e", "update scale set vm"),
+        ("GET", f"{VAULT}/replicationJobs", "get site recovery"),
+        ("GET", VAULT, None),
+        ("PUT", VAULT, None),
+    ],
+)
 def test_each_request_has_its_providers_limits(method, path, group):
     assert group_of(Request(method, path)) == group
 
@@ -145,7 +158,8 @@ def test_off_refuses_nothing_and_still_has_the_headers(cloud):
         headers = throttle.admit(cloud, Request("GET", f"{VM}0"), ANN)
     assert headers["x-ms-ratelimit-remaining-subscription-reads"] == "249"
     assert headers["x-ms-ratelimit-remaining-resource"] == (
-        "Microsoft.Compute/LowCostGetSubscriptionMaximum;23999,Microsoft.Compute/LowCostGetResource;35")
+        "Microsoft.Compute/LowCostGetSubscriptionMaximum;23999,Microsoft.Compute/LowCostGetResource;35"
+    )
 
 
 def test_a_refusal_reaches_the_client_with_a_wait_in_its_own_time(serve):

@@ -17,8 +17,18 @@ ON_VM = f"{VM}/providers/Microsoft.Insights/dataCollectionRuleAssociations"
 @pytest.fixture
 def watched(inside):
     inside.cloud.seed([{"id": VM, "location": "eastus", "properties": {}}])
-    inside.send("PUT", RULE, {"location": "eastus", "properties": {"destinations": {"logAnalytics": [
-        {"name": "w", "workspaceResourceId": f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/w"}]}}})
+    inside.send(
+        "PUT",
+        RULE,
+        {
+            "location": "eastus",
+            "properties": {
+                "destinations": {
+                    "logAnalytics": [{"name": "w", "workspaceResourceId": f"{GROUP}/providers/Microsoft.OperationalInsights/workspaces/w"}]
+                }
+            },
+        },
+    )
     inside.send("PUT", ENDPOINT, {"location": "eastus", "properties": {}})
     return inside
 
@@ -72,8 +82,14 @@ def test_associations_are_listed_by_resource_by_rule_and_by_endpoint(watched):
     assert [one["name"] for one in by_resource["value"]] == ["Mine", "configurationAccessEndpoint"]
     assert by_resource["nextLink"] is None
     by_rule = watched.body(f"{RULE}/associations")["value"]
-    assert by_rule == [{"properties": {"dataCollectionRuleId": RULE.lower()}, "id": f"{ON_VM}/Mine".lower(), "name": "mine",
-                        "type": "Microsoft.Insights/dataCollectionRuleAssociations"}]
+    assert by_rule == [
+        {
+            "properties": {"dataCollectionRuleId": RULE.lower()},
+            "id": f"{ON_VM}/Mine".lower(),
+            "name": "mine",
+            "type": "Microsoft.Insights/dataCollectionRuleAssociations",
+        }
+    ]
     by_endpoint = watched.body(f"{ENDPOINT}/associations")["value"]
     assert [one["name"] for one in by_endpoint] == ["configurationAccessEndpoint"]
 
@@ -88,13 +104,16 @@ def test_an_association_goes_with_its_machine_and_can_be_deleted_once(watched):
     assert watched.body(f"{RULE}/associations")["value"] == []
 
 
-@pytest.mark.parametrize(("name", "properties", "status"), [
-    ("Mine", {"dataCollectionRuleId": f"{RULE}-that-is-not-there"}, 404),
-    ("Mine", {"dataCollectionEndpointId": ENDPOINT}, 400),
-    ("Mine", {}, 400),
-    ("configurationAccessEndpoint", {"dataCollectionRuleId": RULE}, 400),
-    ("configurationAccessEndpoint", {"dataCollectionEndpointId": f"{ENDPOINT}-that-is-not-there"}, 404),
-])
+@pytest.mark.parametrize(
+    ("name", "properties", "status"),
+    [
+        ("Mine", {"dataCollectionRuleId": f"{RULE}-that-is-not-there"}, 404),
+        ("Mine", {"dataCollectionEndpointId": ENDPOINT}, 400),
+        ("Mine", {}, 400),
+        ("configurationAccessEndpoint", {"dataCollectionRuleId": RULE}, 400),
+        ("configurationAccessEndpoint", {"dataCollectionEndpointId": f"{ENDPOINT}-that-is-not-there"}, 404),
+    ],
+)
 def test_what_cannot_be_associated(watched, name, properties, status):
     assert watched.send("PUT", f"{ON_VM}/{name}", {"properties": properties}).status == status
     assert watched.send("GET", f"{ON_VM}/{name}").status == 404

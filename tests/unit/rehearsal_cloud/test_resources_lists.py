@@ -12,8 +12,12 @@ ACCOUNT = f"{GROUP}/providers/Microsoft.Automation/automationAccounts/auto"
 RESOURCES = [
     {"id": f"{GROUP}/providers/Microsoft.Compute/virtualMachines/web01", "location": "westus", "tags": {"App": "Shop"}, "properties": {}},
     {"id": f"{GROUP}/providers/Microsoft.Network/virtualNetworks/net", "location": "westus", "properties": {"x": 1}},
-    {"id": "/subscriptions/s1/resourceGroups/Db/providers/Microsoft.Compute/virtualMachines/db01", "location": "eastus",
-     "tags": {"app": "other"}, "properties": {}},
+    {
+        "id": "/subscriptions/s1/resourceGroups/Db/providers/Microsoft.Compute/virtualMachines/db01",
+        "location": "eastus",
+        "tags": {"app": "other"},
+        "properties": {},
+    },
 ]
 
 
@@ -46,14 +50,17 @@ def test_a_group_is_made_and_takes_all_with_it(stocked):
     assert stocked.send("DELETE", GROUP).status == 404
 
 
-@pytest.mark.parametrize(("filter_", "expected"), [
-    ("", ["web01", "net", "db01"]),
-    ("resourceType eq 'microsoft.compute/virtualmachines'", ["web01", "db01"]),
-    ("tagName eq 'app' and tagValue eq 'shop'", ["web01"]),
-    ("tagName eq 'app'", ["web01", "db01"]),
-    ("resourceType eq 'Microsoft.Compute/virtualMachines' and location eq 'eastus'", ["db01"]),
-    ("name eq 'net' or name eq 'db01'", ["net", "db01"]),
-])
+@pytest.mark.parametrize(
+    ("filter_", "expected"),
+    [
+        ("", ["web01", "net", "db01"]),
+        ("resourceType eq 'microsoft.compute/virtualmachines'", ["web01", "db01"]),
+        ("tagName eq 'app' and tagValue eq 'shop'", ["web01"]),
+        ("tagName eq 'app'", ["web01", "db01"]),
+        ("resourceType eq 'Microsoft.Compute/virtualMachines' and location eq 'eastus'", ["db01"]),
+        ("name eq 'net' or name eq 'db01'", ["net", "db01"]),
+    ],
+)
 def test_resources_are_listed_by_filter(stocked, filter_, expected):
     listed = stocked.body("/subscriptions/s1/resources", **{"$filter": filter_})
     assert names(listed) == expected

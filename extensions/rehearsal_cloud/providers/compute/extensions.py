@@ -36,8 +36,18 @@ AUTOMATIC_UPGRADE_BY_DEFAULT = "2025-04-01"
 WRONG_SYSTEM = {"microsoft.azure.monitor.azuremonitorwindowsagent": "Linux", "microsoft.azure.monitor.azuremonitorlinuxagent": "Windows"}
 """Extensions that cannot run on one of the operating systems (Microsoft Learn, Azure Monitor Agent supported systems)."""
 
-_KEPT = ("autoUpgradeMinorVersion", "forceUpdateTag", "enableAutomaticUpgrade", "publisher", "type", "typeHandlerVersion", "settings",
-         "suppressFailures", "protectedSettingsFromKeyVault", "provisionAfterExtensions")
+_KEPT = (
+    "autoUpgradeMinorVersion",
+    "forceUpdateTag",
+    "enableAutomaticUpgrade",
+    "publisher",
+    "type",
+    "typeHandlerVersion",
+    "settings",
+    "suppressFailures",
+    "protectedSettingsFromKeyVault",
+    "provisionAfterExtensions",
+)
 
 
 class Extension(ResourceType):
@@ -115,8 +125,12 @@ class Extension(ResourceType):
                 raise refusals.refuse(409, "PropertyChangeNotAllowed", f"Changing property '{name}' is not allowed.", target=name)
         if request.api_version >= AUTOMATIC_UPGRADE_BY_DEFAULT:
             properties.setdefault("enableAutomaticUpgrade", True)
-        body: Body = {"name": known["name"] if known else path.name, "id": known["id"] if known else path.resource_id, "type": self.name,
-                      "location": sent["location"]}
+        body: Body = {
+            "name": known["name"] if known else path.name,
+            "id": known["id"] if known else path.resource_id,
+            "type": self.name,
+            "location": sent["location"],
+        }
         if "tags" in sent:
             body["tags"] = dict(sent["tags"] or {})
         return {**body, "properties": {"provisioningState": "Creating", **properties}}
@@ -132,29 +146,41 @@ def writable(cloud: Cloud, machine: Body) -> None:
     if instance_view.power(cloud, machine["id"]) != "running":
         raise refusals.refuse(409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running.")
     if (machine["properties"].get("osProfile") or {}).get("allowExtensionOperations") is False:
-        raise refusals.refuse(409, "OperationNotAllowed", "This operation cannot be performed when extension operations are disallowed. "
-                              "To allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property "
-                              "is true.")
+        raise refusals.refuse(
+            409,
+            "OperationNotAllowed",
+            "This operation cannot be performed when extension operations are disallowed. "
+            "To allow, please ensure VM Agent is installed on the VM and the osProfile.allowExtensionOperations property "
+            "is true.",
+        )
 
 
 def busy(cloud: Cloud, machine: Body) -> None:
     """Refuse (409) while another operation changes the machine."""
     operation = cloud.operations.get(cloud.store.private(machine["id"]).get("operation", ""))
     if operation is not None and operation.ended is None:
-        raise refusals.refuse(409, "Conflict", "The request failed due to conflict with a concurrent request. To resolve it, please refer "
-                                               "to https://aka.ms/activitylog to get more details on the conflicting requests.")
+        raise refusals.refuse(
+            409,
+            "Conflict",
+            "The request failed due to conflict with a concurrent request. To resolve it, please refer "
+            "to https://aka.ms/activitylog to get more details on the conflicting requests.",
+        )
 
 
 def system(machine: Body) -> str:
-    """"Windows" or "Linux"; "" when the body does not say."""
+    """ "Windows" or "Linux"; "" when the body does not say."""
     return str(((machine["properties"].get("storageProfile") or {}).get("osDisk") or {}).get("osType") or "")
 
 
 def _machine(cloud: Cloud, identifier: str, verb: str) -> Body:
     machine = cloud.store.get(identifier)
     if machine is None:
-        raise refusals.refuse(404, "ParentResourceNotFound", f"Failed to perform '{verb}' on resource(s) of type "
-                              f"'virtualMachines/extensions', because the parent resource '{identifier}' could not be found.")
+        raise refusals.refuse(
+            404,
+            "ParentResourceNotFound",
+            f"Failed to perform '{verb}' on resource(s) of type "
+            f"'virtualMachines/extensions', because the parent resource '{identifier}' could not be found.",
+        )
     return machine
 
 
@@ -166,8 +192,12 @@ def _one_per_handler(cloud: Cloud, machine: Body, body: Body) -> None:
     """A VM takes one extension of a publisher and type (Microsoft Learn, virtual machine error messages)."""
     for other in cloud.store.of_type(EXTENSION, machine["id"]):
         if other["name"].lower() != body["name"].lower() and handler_type(other).lower() == handler_type(body).lower():
-            raise refusals.refuse(400, "BadRequest", f"Multiple VMExtensions per handler not supported for OS type '{system(machine)}'. "
-                                  f"VMExtension '{other['name']}' with handler '{handler_type(body)}' already added or specified in input.")
+            raise refusals.refuse(
+                400,
+                "BadRequest",
+                f"Multiple VMExtensions per handler not supported for OS type '{system(machine)}'. "
+                f"VMExtension '{other['name']}' with handler '{handler_type(body)}' already added or specified in input.",
+            )
 
 
 def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: float, then: str) -> Operation:
@@ -177,8 +207,15 @@ def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: f
     """
     instance_view.forget(cloud, machine["id"], body)
     ready = instance_view.agent_ready(cloud, machine["id"])
-    operation = cloud.operations.start(cloud, request, body["id"], seconds if ready else AGENT_PATIENCE, then=then,
-                                       otherwise="compute.extension.failed", identifier=body["id"])
+    operation = cloud.operations.start(
+        cloud,
+        request,
+        body["id"],
+        seconds if ready else AGENT_PATIENCE,
+        then=then,
+        otherwise="compute.extension.failed",
+        identifier=body["id"],
+    )
     cloud.store.private(machine["id"])["operation"] = operation.name
     if operation.outcome is None:
         operation.outcome = _obstacle(machine, body, ready, installing=then == "compute.extension.installed")
@@ -189,14 +226,20 @@ def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[
     """How an operation will end that cannot end well. The silent agent's words are Microsoft Learn's (virtual machine error messages);
     for the wrong system the code is known from public threads, that Azure ends with it is inferred."""
     if not ready:
-        return {"status": "Failed", "code": "VMAgentStatusCommunicationError",
-                "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "
-                           "VM agent, and can establish outbound connections to Azure storage."}
+        return {
+            "status": "Failed",
+            "code": "VMAgentStatusCommunicationError",
+            "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "
+            "VM agent, and can establish outbound connections to Azure storage.",
+        }
     if installing and WRONG_SYSTEM.get(handler_type(body).lower()) == system(machine).capitalize():
-        return {"status": "Failed", "code": "VMExtensionProvisioningError",
-                "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
-                           f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
-                           f"'The extension does not support {system(machine)}.'"}
+        return {
+            "status": "Failed",
+            "code": "VMExtensionProvisioningError",
+            "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
+            f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
+            f"'The extension does not support {system(machine)}.'",
+        }
     return None
 
 

@@ -38,7 +38,7 @@ def agent_start(identifier: str) -> float:
 
 
 def power(cloud: Cloud, machine: str) -> str:
-    """"running", "stopped" or "deallocated"."""
+    """ "running", "stopped" or "deallocated"."""
     private = cloud.store.private(machine)
     if "power" not in private:
         codes = [status.get("code", "") for status in private.get("view", {}).get("statuses", [])]
@@ -66,7 +66,7 @@ def agent_ready(cloud: Cloud, machine: str) -> bool:
 
 
 def handler_type(extension: Body) -> str:
-    """"Publisher.Type" of an extension resource."""
+    """ "Publisher.Type" of an extension resource."""
     properties = extension.get("properties", {})
     return f"{properties.get('publisher', '')}.{properties.get('type', '')}"
 
@@ -108,10 +108,14 @@ def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Bod
     view: Body = {}
     if state != "deallocated":
         own = (properties.get("osProfile") or {}).get("computerName") or machine["name"]
-        view = {"computerName": own, **{name: seeded[name] for name in ("computerName", "osName", "osVersion") if name in seeded},
-                "vmAgent": _agent(cloud, machine["id"], seeded.get("vmAgent") or {}, extensions)}
-    view["disks"] = seeded.get("disks") or [{"name": disk["name"], "statuses": [_status(READY, "Provisioning succeeded")]}
-                                           for disk in _disks(properties)]
+        view = {
+            "computerName": own,
+            **{name: seeded[name] for name in ("computerName", "osName", "osVersion") if name in seeded},
+            "vmAgent": _agent(cloud, machine["id"], seeded.get("vmAgent") or {}, extensions),
+        }
+    view["disks"] = seeded.get("disks") or [
+        {"name": disk["name"], "statuses": [_status(READY, "Provisioning succeeded")]} for disk in _disks(properties)
+    ]
     entries = seeded.get("extensions", [])
     known = {str(entry.get("name", "")).lower() for entry in entries}
     entries += [extension_view(cloud, extension) for extension in extensions if extension["name"].lower() not in known]
@@ -119,8 +123,9 @@ def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Bod
         view["extensions"] = entries
     code = "ProvisioningState/" + str(properties.get("provisioningState", "Succeeded")).lower()
     display = {"succeeded": "Provisioning succeeded", "failed": "Provisioning failed"}.get(code[18:], code[18:].capitalize())
-    provisioning = next((status for status in seeded.get("statuses", []) if str(status.get("code", "")).lower() == code.lower()),
-                        _status(code, display))
+    provisioning = next(
+        (status for status in seeded.get("statuses", []) if str(status.get("code", "")).lower() == code.lower()), _status(code, display)
+    )
     statuses = [provisioning, _status(f"PowerState/{state}", POWER.get(state, state))]
     return {**view, "hyperVGeneration": seeded.get("hyperVGeneration", "V1"), "statuses": statuses}
 
@@ -128,13 +133,23 @@ def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Bod
 def _agent(cloud: Cloud, machine: str, seeded: Body, extensions: Sequence[Body]) -> Body:
     own = "agent_ready_at" in cloud.store.private(machine) or not seeded.get("statuses")
     if not agent_ready(cloud, machine):
-        statuses = [_status("ProvisioningState/Unavailable", "Not Ready", "Warning", "VM status blob is found but not yet populated.",
-                            _seconds(cloud.clock.now))]
+        statuses = [
+            _status(
+                "ProvisioningState/Unavailable",
+                "Not Ready",
+                "Warning",
+                "VM status blob is found but not yet populated.",
+                _seconds(cloud.clock.now),
+            )
+        ]
         return {"vmAgentVersion": "Unknown", "statuses": statuses} if own else seeded
     handlers = list(seeded.get("extensionHandlers", []))
     known = {str(entry.get("type", "")).lower() for entry in handlers}
-    handlers += [_handler(extension) for extension in extensions
-                 if handler_type(extension).lower() not in known and extension["properties"].get("provisioningState") != "Creating"]
+    handlers += [
+        _handler(extension)
+        for extension in extensions
+        if handler_type(extension).lower() not in known and extension["properties"].get("provisioningState") != "Creating"
+    ]
     statuses = [_status(READY, "Ready", message="Guest Agent is running", time=_seconds(cloud.clock.now))] if own else seeded["statuses"]
     version = seeded.get("vmAgentVersion", "Unknown")
     return {"vmAgentVersion": version if version != "Unknown" else "2.11.1.4", "statuses": statuses, "extensionHandlers": handlers}
@@ -142,8 +157,11 @@ def _agent(cloud: Cloud, machine: str, seeded: Body, extensions: Sequence[Body])
 
 def _handler(extension: Body) -> Body:
     failed = extension["properties"].get("provisioningState") == "Failed"
-    status = _status("ProvisioningState/failed/1", "Not Ready", "Error", "Plugin failed") if failed else \
-        _status(READY, "Ready", message="Plugin enabled")
+    status = (
+        _status("ProvisioningState/failed/1", "Not Ready", "Error", "Plugin failed")
+        if failed
+        else _status(READY, "Ready", message="Plugin enabled")
+    )
     return {"type": handler_type(extension), "typeHandlerVersion": _installed(extension), "status": status}
 
 

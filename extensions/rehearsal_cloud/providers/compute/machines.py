@@ -24,11 +24,27 @@ if TYPE_CHECKING:
     from ...cloud import Cloud, Request, Response
 
 SECONDS = {"put": 60.0, "patch": 10.0, "delete": 60.0}
-ACTION_SECONDS = {"start": 20.0, "restart": 15.0, "redeploy": 120.0, "reapply": 20.0, "reimage": 120.0, "deallocate": 40.0,
-                  "poweroff": 20.0, "performmaintenance": 120.0, "assesspatches": 60.0, "installpatches": 600.0}
+ACTION_SECONDS = {
+    "start": 20.0,
+    "restart": 15.0,
+    "redeploy": 120.0,
+    "reapply": 20.0,
+    "reimage": 120.0,
+    "deallocate": 40.0,
+    "poweroff": 20.0,
+    "performmaintenance": 120.0,
+    "assesspatches": 60.0,
+    "installpatches": 600.0,
+}
 """How long the operations take. Chosen: none of them was recorded."""
-POWER_AFTER = {"start": "running", "restart": "running", "redeploy": "running", "reimage": "running", "deallocate": "deallocated",
-               "poweroff": "stopped"}
+POWER_AFTER = {
+    "start": "running",
+    "restart": "running",
+    "redeploy": "running",
+    "reimage": "running",
+    "deallocate": "deallocated",
+    "poweroff": "stopped",
+}
 _WRITE_ONLY = {"osProfile": ("adminPassword", "customData")}
 
 
@@ -146,10 +162,18 @@ def _action(word: str, seconds: float) -> Handler:
     return act
 
 
-def _begin(cloud: Cloud, request: Request, body: Body, seconds: float, then: str, otherwise: str | None = "compute.machine.failed",
-           **arguments: object) -> Operation:
-    operation = cloud.operations.start(cloud, request, body["id"], seconds, then=then, otherwise=otherwise, identifier=body["id"],
-                                       **arguments)
+def _begin(
+    cloud: Cloud,
+    request: Request,
+    body: Body,
+    seconds: float,
+    then: str,
+    otherwise: str | None = "compute.machine.failed",
+    **arguments: object,
+) -> Operation:
+    operation = cloud.operations.start(
+        cloud, request, body["id"], seconds, then=then, otherwise=otherwise, identifier=body["id"], **arguments
+    )
     cloud.store.private(body["id"])["operation"] = operation.name
     return operation
 

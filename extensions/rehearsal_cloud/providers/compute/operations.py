@@ -54,8 +54,11 @@ def announce(cloud: Cloud, request: Request, operation: Operation, owner: Body, 
     region = str(owner.get("location") or "global").replace(" ", "").lower()
     subscription = parse(operation.resource_id).subscription
     url = f"{request.base_url}/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{region}/operations/{operation.name}"
-    headers = {"azure_asyncoperation": f"{url}?api-version={request.api_version}", "azure_asyncnotification": "Enabled",
-               "retry_after": RETRY_AFTER}
+    headers = {
+        "azure_asyncoperation": f"{url}?api-version={request.api_version}",
+        "azure_asyncnotification": "Enabled",
+        "retry_after": RETRY_AFTER,
+    }
     if status == 202:
         headers["location"] = f"{url}?monitor=true&api-version={request.api_version}"
     return cloud.answer(status, body, **headers)

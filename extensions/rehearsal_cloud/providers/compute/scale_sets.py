@@ -24,8 +24,12 @@ CHANGE_SECONDS = 20.0
 """Recorded traffic: a PUT of the policy took 20.6 s."""
 UPGRADE_SECONDS = 120.0
 """Recorded traffic: the upgrade of two instances took 121 s."""
-POLICY = {"maxBatchInstancePercent": 20, "maxUnhealthyInstancePercent": 20, "maxUnhealthyUpgradedInstancePercent": 20,
-          "pauseTimeBetweenBatches": "PT0S"}
+POLICY = {
+    "maxBatchInstancePercent": 20,
+    "maxUnhealthyInstancePercent": 20,
+    "maxUnhealthyUpgradedInstancePercent": 20,
+    "pauseTimeBetweenBatches": "PT0S",
+}
 """What a rolling upgrade goes by when the scale set names nothing (recorded traffic)."""
 
 
@@ -46,8 +50,18 @@ class ScaleSet(ResourceType):
         if not sent.get("location"):
             raise location_required()
         known = cloud.store.get(path.resource_id)
-        body: Body = known or {"name": path.name, "id": path.resource_id, "type": self.name, "location": sent["location"], "properties": {
-            "singlePlacementGroup": True, "overprovision": True, "doNotRunExtensionsOnOverprovisionedVMs": False, "uniqueId": cloud.guid()}}
+        body: Body = known or {
+            "name": path.name,
+            "id": path.resource_id,
+            "type": self.name,
+            "location": sent["location"],
+            "properties": {
+                "singlePlacementGroup": True,
+                "overprovision": True,
+                "doNotRunExtensionsOnOverprovisionedVMs": False,
+                "uniqueId": cloud.guid(),
+            },
+        }
         return self._change(cloud, request, body, sent, 200 if known else 201)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -61,8 +75,15 @@ class ScaleSet(ResourceType):
             policy["rollingUpgradePolicy"] = {**POLICY, **(policy.get("rollingUpgradePolicy") or {})}
         body["properties"]["provisioningState"] = "Updating" if status == 200 else "Creating"
         cloud.store.put(body["id"], body)
-        operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS, then="compute.scale_set.settled",
-                                           otherwise="compute.scale_set.failed", identifier=body["id"])
+        operation = cloud.operations.start(
+            cloud,
+            request,
+            body["id"],
+            CHANGE_SECONDS,
+            then="compute.scale_set.settled",
+            otherwise="compute.scale_set.failed",
+            identifier=body["id"],
+        )
         return announce(cloud, request, operation, body, status, body)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -70,15 +91,26 @@ class ScaleSet(ResourceType):
         if body is None:
             return cloud.answer(204)
         body["properties"]["provisioningState"] = "Deleting"
-        operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS, then="compute.scale_set.deleted",
-                                           otherwise="compute.scale_set.failed", identifier=body["id"])
+        operation = cloud.operations.start(
+            cloud,
+            request,
+            body["id"],
+            CHANGE_SECONDS,
+            then="compute.scale_set.deleted",
+            otherwise="compute.scale_set.failed",
+            identifier=body["id"],
+        )
         return announce(cloud, request, operation, body, 202)
 
     def instance_view(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
-        return cloud.answer(200, {
-            "virtualMachine": {"statusesSummary": [{"code": "ProvisioningState/succeeded", "count": _capacity(body)}]},
-            "statuses": [{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}]})
+        return cloud.answer(
+            200,
+            {
+                "virtualMachine": {"statusesSummary": [{"code": "ProvisioningState/succeeded", "count": _capacity(body)}]},
+                "statuses": [{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}],
+            },
+        )
 
 
 class RollingUpgrades(ResourceType):
@@ -134,11 +166,20 @@ def _progress(cloud: Cloud, body: Body, code: str, action: str, done: bool) -> N
     acted = before.get("lastActionTime", now) if done else now
     count = _capacity(body)
     policy = body["properties"].get("upgradePolicy", {}).get("rollingUpgradePolicy", {})
-    private["upgrade"] = {"type": RollingUpgrades.name, "location": body["location"], "properties": {
-        "policy": {**POLICY, **policy},
-        "runningStatus": {"lastAction": action, "lastActionTime": acted, "code": code, "startTime": started},
-        "progress": {"successfulInstanceCount": count if done else 0, "failedInstanceCount": 0, "inProgressInstanceCount": 0,
-                     "pendingInstanceCount": 0 if done else count}}}
+    private["upgrade"] = {
+        "type": RollingUpgrades.name,
+        "location": body["location"],
+        "properties": {
+            "policy": {**POLICY, **policy},
+            "runningStatus": {"lastAction": action, "lastActionTime": acted, "code": code, "startTime": started},
+            "progress": {
+                "successfulInstanceCount": count if done else 0,
+                "failedInstanceCount": 0,
+                "inProgressInstanceCount": 0,
+                "pendingInstanceCount": 0 if done else count,
+            },
+        },
+    }
 
 
 def _capacity(body: Body) -> int:

@@ -32,7 +32,24 @@ def types() -> list[ResourceType]:
     """The resource types of Site Recovery."""
     containers = Containers()
     containers.actions["switchprotection"] = lambda cloud, request, path: switch_protection(
-        cloud, request, path, containers.properties(request))
-    return [Fabrics(), containers, ContainerMappings(), NetworkMappings(), Policies(), item_actions(Items()), RecoveryPoints(), Plans(),
-            Jobs(), OperationStatus(), OperationResults(), AlertSettings(), VaultSettings(), VaultHealth(), SupportedOperatingSystems(),
-            ProtectableItems(), *read_only()]
+        cloud, request, path, containers.properties(request)
+    )
+    return [
+        Fabrics(),
+        containers,
+        ContainerMappings(),
+        NetworkMappings(),
+        Policies(),
+        item_actions(Items()),
+        RecoveryPoints(),
+        Plans(),
+        Jobs(),
+        OperationStatus(),
+        OperationResults(),
+        AlertSettings(),
+        VaultSettings(),
+        VaultHealth(),
+        SupportedOperatingSystems(),
+        ProtectableItems(),
+        *read_only(),
+    ]

@@ -47,8 +47,12 @@ def details_of(cloud: Cloud, path: Path, sent: Body) -> Body:
     """providerSpecificDetails of a new A2A item: what was asked for, and what its source machine says (form: recorded traffic)."""
     source = str(sent.get("fabricObjectId") or "")
     if parse(source).type.lower() != "microsoft.compute/virtualmachines":
-        raise bad_request("InvalidParameter", f"fabricObjectId '{source}' is not the id of a virtual machine.",
-                          "The request names no virtual machine.", "Name the virtual machine by its resource id.")
+        raise bad_request(
+            "InvalidParameter",
+            f"fabricObjectId '{source}' is not the id of a virtual machine.",
+            "The request names no virtual machine.",
+            "Name the virtual machine by its resource id.",
+        )
     machine = (cloud.store.get(source) or {}).get("properties", {})
     storage = machine.get("storageProfile") or {}
     primary = location_of(cloud, ancestor(path.resource_id, 2))
@@ -58,29 +62,61 @@ def details_of(cloud: Cloud, path: Path, sent: Body) -> Body:
     own = [storage.get("osDisk") or {}, *(storage.get("dataDisks") or [])]
     disks = sent.get("vmManagedDisks") or [{"diskId": one["managedDisk"]["id"]} for one in own if one.get("managedDisk")]
     return {
-        "instanceType": "A2A", "fabricObjectId": source.lower(), "initialPrimaryZone": "", "initialPrimaryFabricLocation": primary,
-        "initialRecoveryZone": "", "initialPrimaryExtendedLocation": None, "initialRecoveryExtendedLocation": None,
-        "initialRecoveryFabricLocation": recovery, "multiVmGroupId": sent.get("multiVmGroupId") or cloud.guid(),
+        "instanceType": "A2A",
+        "fabricObjectId": source.lower(),
+        "initialPrimaryZone": "",
+        "initialPrimaryFabricLocation": primary,
+        "initialRecoveryZone": "",
+        "initialPrimaryExtendedLocation": None,
+        "initialRecoveryExtendedLocation": None,
+        "initialRecoveryFabricLocation": recovery,
+        "multiVmGroupId": sent.get("multiVmGroupId") or cloud.guid(),
         "multiVmGroupName": sent.get("multiVmGroupName") or "",
-        "multiVmGroupCreateOption": "UserSpecified" if sent.get("multiVmGroupName") else "AutoCreated", "managementId": cloud.guid(),
-        "protectedDisks": None, "unprotectedDisks": None, "protectedManagedDisks": [disk(storage, one, group) for one in disks],
-        "recoveryBootDiagStorageAccountId": sent.get("recoveryBootDiagStorageAccountId"), "primaryFabricLocation": primary,
-        "recoveryFabricLocation": recovery, "osType": (storage.get("osDisk") or {}).get("osType", "Windows"),
-        "recoveryAzureVMSize": (machine.get("hardwareProfile") or {}).get("vmSize", "Standard_DS1_v2"), "recoveryAzureVMName": name,
-        "recoveryAzureResourceGroupId": group, "recoveryCloudService": sent.get("recoveryCloudServiceId"),
-        "recoveryAvailabilitySet": sent.get("recoveryAvailabilitySetId"), "selectedRecoveryAzureNetworkId": None,
-        "selectedTfoAzureNetworkId": None, "vmNics": [], "vmSyncedConfigDetails": {"tags": {}, "inputEndpoints": []},
-        "monitoringPercentageCompletion": None, "monitoringJobType": None, "lastHeartbeat": None, "agentVersion": AGENT_VERSION,
-        "agentExpiryDate": "9999-12-31T23:59:59.9999999", "isReplicationAgentUpdateRequired": False,
-        "isReplicationAgentCertificateUpdateRequired": False, "recoveryFabricObjectId": None, "vmProtectionState": "UnprotectedStatesBegin",
-        "vmProtectionStateDescription": "Enabling protection", "lifecycleId": None, "testFailoverRecoveryFabricObjectId": None,
-        "rpoInSeconds": None, "lastRpoCalculatedTime": None, "rtoInSeconds": None, "primaryAvailabilityZone": None,
-        "recoveryAvailabilityZone": sent.get("recoveryAvailabilityZone"), "primaryExtendedLocation": None, "recoveryExtendedLocation": None,
-        "vmEncryptionType": "NotEncrypted", "tfoAzureVMName": f"{name}-test", "recoveryAzureGeneration": "V1",
+        "multiVmGroupCreateOption": "UserSpecified" if sent.get("multiVmGroupName") else "AutoCreated",
+        "managementId": cloud.guid(),
+        "protectedDisks": None,
+        "unprotectedDisks": None,
+        "protectedManagedDisks": [disk(storage, one, group) for one in disks],
+        "recoveryBootDiagStorageAccountId": sent.get("recoveryBootDiagStorageAccountId"),
+        "primaryFabricLocation": primary,
+        "recoveryFabricLocation": recovery,
+        "osType": (storage.get("osDisk") or {}).get("osType", "Windows"),
+        "recoveryAzureVMSize": (machine.get("hardwareProfile") or {}).get("vmSize", "Standard_DS1_v2"),
+        "recoveryAzureVMName": name,
+        "recoveryAzureResourceGroupId": group,
+        "recoveryCloudService": sent.get("recoveryCloudServiceId"),
+        "recoveryAvailabilitySet": sent.get("recoveryAvailabilitySetId"),
+        "selectedRecoveryAzureNetworkId": None,
+        "selectedTfoAzureNetworkId": None,
+        "vmNics": [],
+        "vmSyncedConfigDetails": {"tags": {}, "inputEndpoints": []},
+        "monitoringPercentageCompletion": None,
+        "monitoringJobType": None,
+        "lastHeartbeat": None,
+        "agentVersion": AGENT_VERSION,
+        "agentExpiryDate": "9999-12-31T23:59:59.9999999",
+        "isReplicationAgentUpdateRequired": False,
+        "isReplicationAgentCertificateUpdateRequired": False,
+        "recoveryFabricObjectId": None,
+        "vmProtectionState": "UnprotectedStatesBegin",
+        "vmProtectionStateDescription": "Enabling protection",
+        "lifecycleId": None,
+        "testFailoverRecoveryFabricObjectId": None,
+        "rpoInSeconds": None,
+        "lastRpoCalculatedTime": None,
+        "rtoInSeconds": None,
+        "primaryAvailabilityZone": None,
+        "recoveryAvailabilityZone": sent.get("recoveryAvailabilityZone"),
+        "primaryExtendedLocation": None,
+        "recoveryExtendedLocation": None,
+        "vmEncryptionType": "NotEncrypted",
+        "tfoAzureVMName": f"{name}-test",
+        "recoveryAzureGeneration": "V1",
         "recoveryProximityPlacementGroupId": sent.get("recoveryProximityPlacementGroupId"),
         "autoProtectionOfDataDisk": sent.get("autoProtectionOfDataDisk") or "Disabled",
         "recoveryVirtualMachineScaleSetId": sent.get("recoveryVirtualMachineScaleSetId"),
-        "recoveryCapacityReservationGroupId": sent.get("recoveryCapacityReservationGroupId")}
+        "recoveryCapacityReservationGroupId": sent.get("recoveryCapacityReservationGroupId"),
+    }
 
 
 def disk(storage: Body, sent: Body, group: str | None) -> Body:
@@ -93,18 +129,35 @@ def disk(storage: Body, sent: Body, group: str | None) -> Body:
     kind = (entry.get("managedDisk") or {}).get("storageAccountType") or "Premium_LRS"
     target_group = sent.get("recoveryResourceGroupId") or group
     return {
-        "diskId": identifier.lower(), "recoveryResourceGroupId": target_group, "recoveryTargetDiskId": None,
-        "recoveryReplicaDiskId": f"{target_group}/providers/Microsoft.Compute/disks/{name}-ASRReplica", "recoveryOrignalTargetDiskId": None,
+        "diskId": identifier.lower(),
+        "recoveryResourceGroupId": target_group,
+        "recoveryTargetDiskId": None,
+        "recoveryReplicaDiskId": f"{target_group}/providers/Microsoft.Compute/disks/{name}-ASRReplica",
+        "recoveryOrignalTargetDiskId": None,
         "recoveryReplicaDiskAccountType": sent.get("recoveryReplicaDiskAccountType") or kind,
         "recoveryTargetDiskAccountType": sent.get("recoveryTargetDiskAccountType") or kind,
-        "recoveryDiskEncryptionSetId": sent.get("recoveryDiskEncryptionSetId"), "primaryDiskEncryptionSetId": None, "diskName": name,
+        "recoveryDiskEncryptionSetId": sent.get("recoveryDiskEncryptionSetId"),
+        "primaryDiskEncryptionSetId": None,
+        "diskName": name,
         "diskCapacityInBytes": (entry.get("diskSizeGB") or 127) * GIB + (2 << 20),
         "primaryStagingAzureStorageAccountId": sent.get("primaryStagingAzureStorageAccountId"),
-        "diskType": "OperatingSystem" if not entry or entry is system else "Data", "resyncRequired": False,
-        "monitoringPercentageCompletion": None, "monitoringJobType": None, "dataPendingInStagingStorageAccountInMB": 0.0,
-        "dataPendingAtSourceAgentInMB": 0.0, "diskState": "Unavailable", "allowedDiskLevelOperation": [], "isDiskEncrypted": False,
-        "secretIdentifier": None, "dekKeyVaultArmId": None, "isDiskKeyEncrypted": False, "keyIdentifier": None, "kekKeyVaultArmId": None,
-        "failoverDiskName": name, "tfoDiskName": f"{name}-ASRtest"}
+        "diskType": "OperatingSystem" if not entry or entry is system else "Data",
+        "resyncRequired": False,
+        "monitoringPercentageCompletion": None,
+        "monitoringJobType": None,
+        "dataPendingInStagingStorageAccountInMB": 0.0,
+        "dataPendingAtSourceAgentInMB": 0.0,
+        "diskState": "Unavailable",
+        "allowedDiskLevelOperation": [],
+        "isDiskEncrypted": False,
+        "secretIdentifier": None,
+        "dekKeyVaultArmId": None,
+        "isDiskKeyEncrypted": False,
+        "keyIdentifier": None,
+        "kekKeyVaultArmId": None,
+        "failoverDiskName": name,
+        "tfoDiskName": f"{name}-ASRtest",
+    }
 
 
 def nics(cloud: Cloud, item: Body) -> list[Body]:
@@ -130,18 +183,46 @@ def nic(cloud: Cloud, identifier: str, network: str | None, subnet: str | None) 
         properties = config.get("properties") or {}
         source_subnet = (properties.get("subnet") or {}).get("id") or ""
         source_network = source_subnet.rpartition("/subnets/")[0] or source_network
-        shown.append({
-            "name": config.get("name"), "isPrimary": properties.get("primary", number == 0), "subnetName": last(source_subnet) or None,
-            "staticIPAddress": properties.get("privateIPAddress"), "ipAddressType": properties.get("privateIPAllocationMethod", "Dynamic"),
-            "isSeletedForFailover": True, "recoverySubnetName": subnet or last(source_subnet) or None, "recoveryStaticIPAddress": "",
-            "recoveryIPAddressType": "Dynamic", "recoveryPublicIPAddressId": None, "recoveryLBBackendAddressPoolIds": None,
-            "tfoSubnetName": None, "tfoStaticIPAddress": None, "tfoPublicIPAddressId": None, "tfoLBBackendAddressPoolIds": None})
-    return {"nicId": entity_guid(source["id"]), "replicaNicId": None, "sourceNicArmId": source["id"], "vMNetworkName": source_network,
-            "recoveryVMNetworkId": network, "ipConfigs": shown, "selectionType": "SelectedByUserOverride",
-            "recoveryNetworkSecurityGroupId": None, "enableAcceleratedNetworkingOnRecovery": False, "tfoVMNetworkId": None,
-            "tfoNetworkSecurityGroupId": None, "enableAcceleratedNetworkingOnTfo": None, "recoveryNicName": None,
-            "recoveryNicResourceGroupName": None, "reuseExistingNic": False, "tfoRecoveryNicName": None,
-            "tfoRecoveryNicResourceGroupName": None, "tfoReuseExistingNic": False, "targetNicName": None}
+        shown.append(
+            {
+                "name": config.get("name"),
+                "isPrimary": properties.get("primary", number == 0),
+                "subnetName": last(source_subnet) or None,
+                "staticIPAddress": properties.get("privateIPAddress"),
+                "ipAddressType": properties.get("privateIPAllocationMethod", "Dynamic"),
+                "isSeletedForFailover": True,
+                "recoverySubnetName": subnet or last(source_subnet) or None,
+                "recoveryStaticIPAddress": "",
+                "recoveryIPAddressType": "Dynamic",
+                "recoveryPublicIPAddressId": None,
+                "recoveryLBBackendAddressPoolIds": None,
+                "tfoSubnetName": None,
+                "tfoStaticIPAddress": None,
+                "tfoPublicIPAddressId": None,
+                "tfoLBBackendAddressPoolIds": None,
+            }
+        )
+    return {
+        "nicId": entity_guid(source["id"]),
+        "replicaNicId": None,
+        "sourceNicArmId": source["id"],
+        "vMNetworkName": source_network,
+        "recoveryVMNetworkId": network,
+        "ipConfigs": shown,
+        "selectionType": "SelectedByUserOverride",
+        "recoveryNetworkSecurityGroupId": None,
+        "enableAcceleratedNetworkingOnRecovery": False,
+        "tfoVMNetworkId": None,
+        "tfoNetworkSecurityGroupId": None,
+        "enableAcceleratedNetworkingOnTfo": None,
+        "recoveryNicName": None,
+        "recoveryNicResourceGroupName": None,
+        "reuseExistingNic": False,
+        "tfoRecoveryNicName": None,
+        "tfoRecoveryNicResourceGroupName": None,
+        "tfoReuseExistingNic": False,
+        "targetNicName": None,
+    }
 
 
 def switched(cloud: Cloud, item: Body, given: Body) -> Body:
@@ -161,24 +242,48 @@ def switched(cloud: Cloud, item: Body, given: Body) -> Body:
     sent = given.get("vmManagedDisks") or [{"diskId": f"{recovered_group}/providers/Microsoft.Compute/disks/{name}"} for name in names]
     disks = [disk(storage, one, group) for one in sent]
     for one, before in zip(disks, kept, strict=False):
-        one.update(diskCapacityInBytes=before.get("diskCapacityInBytes"), diskType=before.get("diskType"),
-                   recoveryOrignalTargetDiskId=f"{group}/providers/Microsoft.Compute/disks/{before['diskName']}")
+        one.update(
+            diskCapacityInBytes=before.get("diskCapacityInBytes"),
+            diskType=before.get("diskType"),
+            recoveryOrignalTargetDiskId=f"{group}/providers/Microsoft.Compute/disks/{before['diskName']}",
+        )
     details.pop("agentCertificateExpiryDate", None)
     details.update(
-        fabricObjectId=source.lower(), managementId=cloud.guid(), protectedManagedDisks=disks, recoveryAzureResourceGroupId=group,
-        primaryFabricLocation=location_of(cloud, fabric), recoveryFabricLocation=location_of(cloud, ancestor(home, 1)),
-        selectedRecoveryAzureNetworkId=None, monitoringPercentageCompletion=None, monitoringJobType=None, lastHeartbeat=None,
-        recoveryFabricObjectId=None, vmProtectionState="UnprotectedStatesBegin", vmProtectionStateDescription="Enabling protection",
-        lifecycleId=None, rpoInSeconds=None, lastRpoCalculatedTime=None,
-        vmNics=[_switched_nic(cloud, one, machine) for one in details.get("vmNics") or []])
+        fabricObjectId=source.lower(),
+        managementId=cloud.guid(),
+        protectedManagedDisks=disks,
+        recoveryAzureResourceGroupId=group,
+        primaryFabricLocation=location_of(cloud, fabric),
+        recoveryFabricLocation=location_of(cloud, ancestor(home, 1)),
+        selectedRecoveryAzureNetworkId=None,
+        monitoringPercentageCompletion=None,
+        monitoringJobType=None,
+        lastHeartbeat=None,
+        recoveryFabricObjectId=None,
+        vmProtectionState="UnprotectedStatesBegin",
+        vmProtectionStateDescription="Enabling protection",
+        lifecycleId=None,
+        rpoInSeconds=None,
+        lastRpoCalculatedTime=None,
+        vmNics=[_switched_nic(cloud, one, machine) for one in details.get("vmNics") or []],
+    )
     properties.update(
-        recoveryServicesProviderId=provider_id(fabric), primaryFabricFriendlyName=friendly(cloud, fabric),
-        recoveryFabricFriendlyName=friendly(cloud, ancestor(home, 1)), recoveryFabricId=ancestor(home, 1),
+        recoveryServicesProviderId=provider_id(fabric),
+        primaryFabricFriendlyName=friendly(cloud, fabric),
+        recoveryFabricFriendlyName=friendly(cloud, ancestor(home, 1)),
+        recoveryFabricId=ancestor(home, 1),
         primaryProtectionContainerFriendlyName=friendly(cloud, container),
-        recoveryProtectionContainerFriendlyName=friendly(cloud, home), activeLocation="Primary",
-        testFailoverState="None", testFailoverStateDescription="None", failoverHealth="Normal", healthErrors=[],
-        failoverRecoveryPointId=None, currentScenario=current_scenario(identifier), recoveryContainerId=home,
-        eventCorrelationId=cloud.guid())
+        recoveryProtectionContainerFriendlyName=friendly(cloud, home),
+        activeLocation="Primary",
+        testFailoverState="None",
+        testFailoverStateDescription="None",
+        failoverHealth="Normal",
+        healthErrors=[],
+        failoverRecoveryPointId=None,
+        currentScenario=current_scenario(identifier),
+        recoveryContainerId=home,
+        eventCorrelationId=cloud.guid(),
+    )
     properties.pop("lastSuccessfulTestFailoverTime", None)
     if given.get("policyId"):
         properties.update(policyId=asr_id(given["policyId"]), policyFriendlyName=friendly(cloud, given["policyId"]))
@@ -191,9 +296,23 @@ def _switched_nic(cloud: Cloud, one: Body, machine: Body) -> Body:
     configs = before.get("properties", {}).get("ipConfigurations") or []
     address = (configs[0].get("properties", {}).get("publicIPAddress") or {}).get("id") if configs else None
     found = (machine["properties"].get("networkProfile") or {}).get("networkInterfaces") or []
-    return {**one, "sourceNicArmId": str(found[0]["id"] if found else one.get("sourceNicArmId")).lower(), "vMNetworkName": None,
-            "recoveryVMNetworkId": one.get("vMNetworkName"), "selectionType": "NotSelected",
-            "recoveryNetworkSecurityGroupId": (before.get("properties", {}).get("networkSecurityGroup") or {}).get("id"),
-            "ipConfigs": [{**config, "name": None, "subnetName": None, "staticIPAddress": None, "recoveryPublicIPAddressId": address,
-                           "recoverySubnetName": config.get("subnetName"), "recoveryLBBackendAddressPoolIds": []}
-                          for config in one.get("ipConfigs") or []]}
+    return {
+        **one,
+        "sourceNicArmId": str(found[0]["id"] if found else one.get("sourceNicArmId")).lower(),
+        "vMNetworkName": None,
+        "recoveryVMNetworkId": one.get("vMNetworkName"),
+        "selectionType": "NotSelected",
+        "recoveryNetworkSecurityGroupId": (before.get("properties", {}).get("networkSecurityGroup") or {}).get("id"),
+        "ipConfigs": [
+            {
+                **config,
+                "name": None,
+                "subnetName": None,
+                "staticIPAddress": None,
+                "recoveryPublicIPAddressId": address,
+                "recoverySubnetName": config.get("subnetName"),
+                "recoveryLBBackendAddressPoolIds": [],
+            }
+            for config in one.get("ipConfigs") or []
+        ],
+    }

@@ -44,7 +44,7 @@ def vault_of(identifier: str) -> str:
 
 def ancestor(identifier: str, levels: int) -> str:
     """The id so many resources further up."""
-    return "/".join(identifier.split("/")[:-2 * levels])
+    return "/".join(identifier.split("/")[: -2 * levels])
 
 
 def last(identifier: str) -> str:
@@ -75,8 +75,14 @@ def current_scenario(item_id: str, name: str = "None", job: str = "", started: s
 
 def refusal(status: int, code: str, detail_code: str, message: str, causes: str, action: str) -> refusals.Refusal:
     """An error answer of Site Recovery: what tells is in details[0] (recorded traffic)."""
-    detail = {"code": detail_code, "message": message, "possibleCauses": causes, "recommendedAction": action,
-              "clientRequestId": str(uuid.uuid4()), "activityId": str(uuid.uuid4())}
+    detail = {
+        "code": detail_code,
+        "message": message,
+        "possibleCauses": causes,
+        "recommendedAction": action,
+        "clientRequestId": str(uuid.uuid4()),
+        "activityId": str(uuid.uuid4()),
+    }
     return refusals.refuse(status, code, message, details=[detail])
 
 
@@ -86,8 +92,14 @@ def bad_request(detail_code: str, message: str, causes: str, action: str) -> ref
 
 def no_such_resource(name: str) -> refusals.Refusal:
     """404 for a thing of Site Recovery other than a fabric (recorded traffic)."""
-    return refusal(404, "NotFound", "ArmResourceDoesNotExist", f"Specified resource with name '{name}' does not exist.",
-                   "Ensure correct resource name was specified.", "Verify ARM resource name details.")
+    return refusal(
+        404,
+        "NotFound",
+        "ArmResourceDoesNotExist",
+        f"Specified resource with name '{name}' does not exist.",
+        "Ensure correct resource name was specified.",
+        "Verify ARM resource name details.",
+    )
 
 
 def missing(cloud: Cloud, path: Path) -> refusals.Refusal:
@@ -98,13 +110,23 @@ def missing(cloud: Cloud, path: Path) -> refusals.Refusal:
     vault = vault_of(path.resource_id)
     if cloud.store.get(vault) is None:
         return refusals.not_found(cloud, parse(vault))
-    parts = path.resource_id[len(vault) + 1:].split("/")
+    parts = path.resource_id[len(vault) + 1 :].split("/")
     if parts[0].lower() == "replicationfabrics" and len(parts) > 1 and cloud.store.get(f"{vault}/{parts[0]}/{parts[1]}") is None:
         if next(iter(cloud.store.all(vault)), None) is None:
-            return bad_request("SubscriptionIdNotRegisteredWithSrs", "The subscription is not registered with Azure Site Recovery.",
-                               "Site Recovery has not been used in this vault.", "Create a fabric in the vault first.")
-        return refusal(404, "NotFound", "FabricArmEntityMissing", f"Fabric with name {parts[1]} could not be located.",
-                       "The fabric does not exist in the vault.", "Verify the fabric's name.")
+            return bad_request(
+                "SubscriptionIdNotRegisteredWithSrs",
+                "The subscription is not registered with Azure Site Recovery.",
+                "Site Recovery has not been used in this vault.",
+                "Create a fabric in the vault first.",
+            )
+        return refusal(
+            404,
+            "NotFound",
+            "FabricArmEntityMissing",
+            f"Fabric with name {parts[1]} could not be located.",
+            "The fabric does not exist in the vault.",
+            "Verify the fabric's name.",
+        )
     for length in range(2, len(parts) + 1, 2):
         if cloud.store.get("/".join([vault, *parts[:length]])) is None:
             return no_such_resource(parts[length - 1])
@@ -113,9 +135,14 @@ def missing(cloud: Cloud, path: Path) -> refusals.Refusal:
 
 def busy(name: str, running: str) -> refusals.Refusal:
     """409 for a second operation on what is being worked on (inferred: none was recorded)."""
-    return refusal(409, "Conflict", "OperationInProgress", f"Another operation ({running}) is running on '{name}'.",
-                   "An operation on the object, or on a recovery plan that holds it, has not ended yet.",
-                   "Wait until the running job has ended and try again.")
+    return refusal(
+        409,
+        "Conflict",
+        "OperationInProgress",
+        f"Another operation ({running}) is running on '{name}'.",
+        "An operation on the object, or on a recovery plan that holds it, has not ended yet.",
+        "Wait until the running job has ended and try again.",
+    )
 
 
 def scrub(value: Any) -> Any:
@@ -152,7 +179,7 @@ class SiteRecoveryType(ResourceType):
     def require_scope(self, cloud: Cloud, path: Path) -> None:
         """Refuse (404) below a vault or a fabric that does not exist."""
         vault = vault_of(path.resource_id)
-        parts = path.resource_id[len(vault) + 1:].split("/")
+        parts = path.resource_id[len(vault) + 1 :].split("/")
         scope = f"{vault}/{parts[0]}/{parts[1]}" if parts[0].lower() == "replicationfabrics" and len(parts) > 1 else vault
         if cloud.store.get(vault) is None or cloud.store.get(scope) is None:
             raise missing(cloud, path)

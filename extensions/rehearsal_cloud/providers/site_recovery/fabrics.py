@@ -15,16 +15,81 @@ from .base import CONTAINER, FABRIC, ITEM, Bodies, SiteRecoveryType, ancestor, a
 from .operations import begin
 
 # Azure's own display names where they are not the name with a capital ("centralindia" -> "Central India"): Azure's list of regions.
-REGIONS = {name.replace(" ", "").lower(): name for name in (
-    "East US", "East US 2", "West US", "West US 2", "West US 3", "Central US", "North Central US", "South Central US", "West Central US",
-    "Canada Central", "Canada East", "Brazil South", "Brazil Southeast", "Mexico Central", "Chile Central", "North Europe", "West Europe",
-    "UK South", "UK West", "France Central", "France South", "Germany West Central", "Germany North", "Norway East", "Norway West",
-    "Sweden Central", "Sweden South", "Switzerland North", "Switzerland West", "Italy North", "Poland Central", "Spain Central",
-    "Austria East", "Belgium Central", "Denmark East", "Israel Central", "Qatar Central", "UAE North", "UAE Central", "South Africa North",
-    "South Africa West", "Central India", "South India", "West India", "Jio India West", "Jio India Central", "Southeast Asia", "East Asia",
-    "Japan East", "Japan West", "Korea Central", "Korea South", "Australia East", "Australia Southeast", "Australia Central",
-    "Australia Central 2", "New Zealand North", "Malaysia West", "Indonesia Central", "China East", "China East 2", "China East 3",
-    "China North", "China North 2", "China North 3", "USGov Virginia", "USGov Arizona", "USGov Texas", "East US 2 EUAP", "Central US EUAP")}
+REGIONS = {
+    name.replace(" ", "").lower(): name
+    for name in (
+        "East US",
+        "East US 2",
+        "West US",
+        "West US 2",
+        "West US 3",
+        "Central US",
+        "North Central US",
+        "South Central US",
+        "West Central US",
+        "Canada Central",
+        "Canada East",
+        "Brazil South",
+        "Brazil Southeast",
+        "Mexico Central",
+        "Chile Central",
+        "North Europe",
+        "West Europe",
+        "UK South",
+        "UK West",
+        "France Central",
+        "France South",
+        "Germany West Central",
+        "Germany North",
+        "Norway East",
+        "Norway West",
+        "Sweden Central",
+        "Sweden South",
+        "Switzerland North",
+        "Switzerland West",
+        "Italy North",
+        "Poland Central",
+        "Spain Central",
+        "Austria East",
+        "Belgium Central",
+        "Denmark East",
+        "Israel Central",
+        "Qatar Central",
+        "UAE North",
+        "UAE Central",
+        "South Africa North",
+        "South Africa West",
+        "Central India",
+        "South India",
+        "West India",
+        "Jio India West",
+        "Jio India Central",
+        "Southeast Asia",
+        "East Asia",
+        "Japan East",
+        "Japan West",
+        "Korea Central",
+        "Korea South",
+        "Australia East",
+        "Australia Southeast",
+        "Australia Central",
+        "Australia Central 2",
+        "New Zealand North",
+        "Malaysia West",
+        "Indonesia Central",
+        "China East",
+        "China East 2",
+        "China East 3",
+        "China North",
+        "China North 2",
+        "China North 3",
+        "USGov Virginia",
+        "USGov Arizona",
+        "USGov Texas",
+        "East US 2 EUAP",
+        "Central US EUAP",
+    )
+}
 
 
 def region_name(location: str) -> str:
@@ -42,8 +107,9 @@ def location_of(cloud: Cloud, fabric_id: str) -> str:
 def is_container_in_use(cloud: Cloud, container: str) -> bool:
     """Whether a container is a source or a target of a mapping."""
     mappings = cloud.store.of_type(f"{CONTAINER}/replicationProtectionContainerMappings", ancestor(container, 2))
-    return any(container.lower() in (ancestor(m["id"], 1).lower(), str(m["properties"]["targetProtectionContainerId"]).lower())
-               for m in mappings)
+    return any(
+        container.lower() in (ancestor(m["id"], 1).lower(), str(m["properties"]["targetProtectionContainerId"]).lower()) for m in mappings
+    )
 
 
 class Fabrics(SiteRecoveryType):
@@ -63,8 +129,10 @@ class Fabrics(SiteRecoveryType):
         shown = copy.deepcopy(body)
         details = shown["properties"].get("customDetails")
         if instance_type(details) == "Azure" and not details.get("containerIds"):
-            details["containerIds"] = [f"{body['id']}/replicationProtectionContainers/{entity_guid(container['id'])}"
-                                       for container in cloud.store.of_type(CONTAINER, body["id"])]
+            details["containerIds"] = [
+                f"{body['id']}/replicationProtectionContainers/{entity_guid(container['id'])}"
+                for container in cloud.store.of_type(CONTAINER, body["id"])
+            ]
         return shown
 
     def show_in_list(self, cloud: Cloud, request: Request, body: Body) -> Body:
@@ -79,25 +147,41 @@ class Fabrics(SiteRecoveryType):
         details = self.properties(request).get("customDetails") or {}
         kind = instance_type(details)
         if kind == "Azure" and not details.get("location"):
-            raise bad_request("InvalidParameter", "The location of the Azure fabric is missing.", "customDetails has no location.",
-                              "Name an Azure region.")
+            raise bad_request(
+                "InvalidParameter",
+                "The location of the Azure fabric is missing.",
+                "customDetails has no location.",
+                "Name an Azure region.",
+            )
         properties = {
             "friendlyName": region_name(str(details["location"])) if kind == "Azure" else path.name,
             "encryptionDetails": {"kekState": "None", "kekCertThumbprint": None},
             "rolloverEncryptionDetails": {"kekState": "None", "kekCertThumbprint": None},
-            "internalIdentifier": entity_guid(path.resource_id), "bcdrState": "Valid",
-            "customDetails": {"instanceType": "Azure", "location": str(details.get("location")).replace(" ", "").lower(),
-                              "containerIds": [], "zones": []} if kind == "Azure" else {
-                                  "instanceType": kind or "HyperVSite", "hyperVHosts": []},
-            "healthErrorDetails": [], "health": "Normal"}
+            "internalIdentifier": entity_guid(path.resource_id),
+            "bcdrState": "Valid",
+            "customDetails": {
+                "instanceType": "Azure",
+                "location": str(details.get("location")).replace(" ", "").lower(),
+                "containerIds": [],
+                "zones": [],
+            }
+            if kind == "Azure"
+            else {"instanceType": kind or "HyperVSite", "hyperVHosts": []},
+            "healthErrorDetails": [],
+            "health": "Normal",
+        }
         body = {**self.identity(cloud, path), "properties": properties}
         return begin(cloud, request, body["id"], "fabric", "site_recovery.put", target_name=path.name, body=body)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
         if next(cloud.store.of_type(ITEM, body["id"]), None) is not None:
-            raise bad_request("FabricInUse", f"The fabric '{path.name}' still holds replicated items.",
-                              "Replication is enabled in one of its containers.", "Disable the replication first.")
+            raise bad_request(
+                "FabricInUse",
+                f"The fabric '{path.name}' still holds replicated items.",
+                "Replication is enabled in one of its containers.",
+                "Disable the replication first.",
+            )
         return begin(cloud, request, body["id"], "fabric.remove", "site_recovery.delete", resource=body["id"])
 
     def _touch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -137,17 +221,29 @@ class Containers(SiteRecoveryType):
         if fabric is None:
             raise self.missing(cloud, path)
         self.properties(request)
-        body = {**self.identity(cloud, path), "properties": {
-            "fabricFriendlyName": friendly(cloud, fabric["id"]), "friendlyName": path.name,
-            "fabricType": instance_type(fabric["properties"].get("customDetails")), "protectedItemCount": 0, "pairingStatus": "NotPaired",
-            "role": "", "fabricSpecificDetails": None}}
+        body = {
+            **self.identity(cloud, path),
+            "properties": {
+                "fabricFriendlyName": friendly(cloud, fabric["id"]),
+                "friendlyName": path.name,
+                "fabricType": instance_type(fabric["properties"].get("customDetails")),
+                "protectedItemCount": 0,
+                "pairingStatus": "NotPaired",
+                "role": "",
+                "fabricSpecificDetails": None,
+            },
+        }
         return begin(cloud, request, body["id"], "container", "site_recovery.put", target_name=path.name, body=body)
 
     def _remove(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
         if is_container_in_use(cloud, body["id"]) or next(cloud.store.of_type(ITEM, body["id"]), None) is not None:
-            raise bad_request("ProtectionContainerInUse", f"The protection container '{path.name}' is in use.",
-                              "It is mapped to another container or holds replicated items.", "Remove the mappings and the items first.")
+            raise bad_request(
+                "ProtectionContainerInUse",
+                f"The protection container '{path.name}' is in use.",
+                "It is mapped to another container or holds replicated items.",
+                "Remove the mappings and the items first.",
+            )
         return begin(cloud, request, body["id"], "container.remove", "site_recovery.delete", resource=body["id"])
 
 

@@ -19,16 +19,7 @@ from ...timeline import effect
 from .. import compute
 from . import replication
 from .a2a import is_a2a, recovered_machine, recovery_container, source_machine, switched
-from .base import (
-    ITEM,
-    PLAN,
-    ancestor,
-    bad_request,
-    entity_guid,
-    last,
-    no_such_resource,
-    vault_of,
-)
+from .base import ITEM, PLAN, ancestor, bad_request, entity_guid, last, no_such_resource, vault_of
 from .fabrics import location_of
 from .items import Items, refuse_busy
 from .operations import begin
@@ -46,7 +37,8 @@ def recovery_location(cloud: Cloud, item: Body) -> str:
     properties = item["properties"]
     vault = cloud.store.get(vault_of(item["id"])) or {}
     return location_of(cloud, str(properties.get("recoveryFabricId"))) or str(
-        properties["providerSpecificDetails"].get("recoveryFabricLocation") or vault.get("location"))
+        properties["providerSpecificDetails"].get("recoveryFabricLocation") or vault.get("location")
+    )
 
 
 def wanted_point(cloud: Cloud, item: Body, options: Body) -> Body | None:
@@ -65,15 +57,26 @@ def wanted_point(cloud: Cloud, item: Body, options: Body) -> Body | None:
 
 # What each action does to an item when it ends well: function(cloud, item, options); options are the properties of the request.
 
+
 def test_fail_over(cloud: Cloud, item: Body, options: Body) -> None:
     properties, machine = item["properties"], recovered_machine(item, test=True)
     network = options.get("networkId") if options.get("networkType") != "NoNetworkAttachAsInput" else None
     if machine:
-        compute.recover(cloud, source_machine(item), machine, location=recovery_location(cloud, item), network_id=network,
-                        subnet_name=test_subnet(cloud, item, network))
+        compute.recover(
+            cloud,
+            source_machine(item),
+            machine,
+            location=recovery_location(cloud, item),
+            network_id=network,
+            subnet_name=test_subnet(cloud, item, network),
+        )
     properties["providerSpecificDetails"]["testFailoverRecoveryFabricObjectId"] = machine or None
-    properties.update(testFailoverState="WaitingForCompletion", testFailoverStateDescription="Waiting for user input",
-                      protectionStateDescription="Cleanup test failover pending", allowedOperations=["TestFailoverCleanup"])
+    properties.update(
+        testFailoverState="WaitingForCompletion",
+        testFailoverStateDescription="Waiting for user input",
+        protectionStateDescription="Cleanup test failover pending",
+        allowedOperations=["TestFailoverCleanup"],
+    )
 
 
 def test_subnet(cloud: Cloud, item: Body, network: str | None) -> str | None:
@@ -90,8 +93,11 @@ def clean_up(cloud: Cloud, item: Body, options: Body) -> None:
         compute.remove(cloud, machine)
     properties["providerSpecificDetails"]["testFailoverRecoveryFabricObjectId"] = None
     replication.set_state(item, replication.PROTECTED, replication.ready(item))
-    properties.update(testFailoverState="MarkedForDeletion", testFailoverStateDescription="Cleaning up test environment",
-                      lastSuccessfulTestFailoverTime=asr_time(cloud.clock.now))
+    properties.update(
+        testFailoverState="MarkedForDeletion",
+        testFailoverStateDescription="Cleaning up test environment",
+        lastSuccessfulTestFailoverTime=asr_time(cloud.clock.now),
+    )
     replication.forgive(item)
 
 
@@ -108,19 +114,31 @@ def fail_over(cloud: Cloud, item: Body, options: Body) -> None:
     """
     properties, machine, private = item["properties"], recovered_machine(item), cloud.store.private(item["id"])
     if options.get("failoverDirection") == "RecoveryToPrimary" and not is_a2a(item):
-        replication.set_state(item, ("PlannedFailoverCommitPendingStatesBegin", "Planned failover completed"),
-                              ["Commit", "ReverseReplicate", "DisableProtection"])
+        replication.set_state(
+            item,
+            ("PlannedFailoverCommitPendingStatesBegin", "Planned failover completed"),
+            ["Commit", "ReverseReplicate", "DisableProtection"],
+        )
         properties["activeLocation"] = "Primary"
         return
     point = wanted_point(cloud, item, options)
     if machine:
-        compute.recover(cloud, source_machine(item), machine, location=recovery_location(cloud, item), network_id=private.get("network"),
-                        subnet_name=private.get("subnet"))
+        compute.recover(
+            cloud,
+            source_machine(item),
+            machine,
+            location=recovery_location(cloud, item),
+            network_id=private.get("network"),
+            subnet_name=private.get("subnet"),
+        )
     private["failed_over"] = cloud.clock.now
     replication.drop(cloud, item["id"])
     replication.set_state(item, replication.FAILED_OVER, AFTER_FAILOVER)
-    properties.update(activeLocation="Recovery", failoverRecoveryPointId=point["id"] if point else None,
-                      lastSuccessfulFailoverTime=asr_time(cloud.clock.now))
+    properties.update(
+        activeLocation="Recovery",
+        failoverRecoveryPointId=point["id"] if point else None,
+        lastSuccessfulFailoverTime=asr_time(cloud.clock.now),
+    )
     if is_a2a(item):
         properties["providerSpecificDetails"]["recoveryFabricObjectId"] = machine
 
@@ -165,8 +183,9 @@ def reprotect(cloud: Cloud, item: Body, options: Body) -> None:
     replication.drop(cloud, item["id"])
     cloud.store.delete(item["id"])
     cloud.store.put(moved["id"], moved)
-    cloud.store.private(moved["id"]).update(network=network, subnet=subnet,
-                                            lifecycle=item["properties"]["providerSpecificDetails"].get("lifecycleId") or cloud.guid())
+    cloud.store.private(moved["id"]).update(
+        network=network, subnet=subnet, lifecycle=item["properties"]["providerSpecificDetails"].get("lifecycleId") or cloud.guid()
+    )
     replication.start(cloud, moved)
     _follow(cloud, item, moved)
 
@@ -197,19 +216,30 @@ class Action:
     apply: Callable[[Cloud, Body, Body], None]
 
 
-ACTIONS = {action.scenario.lower(): action for action in (
-    Action("testFailover", "TestFailover", test_fail_over), Action("testFailoverCleanup", "TestFailoverCleanup", clean_up),
-    Action("unplannedFailover", "UnplannedFailover", fail_over), Action("plannedFailover", "PlannedFailover", fail_over),
-    Action("failoverCommit", "Commit", commit), Action("failoverCancel", "CancelFailover", cancel),
-    Action("applyRecoveryPoint", "ChangePit", change_point), Action("reProtect", "ReverseReplicate", reprotect))}
+ACTIONS = {
+    action.scenario.lower(): action
+    for action in (
+        Action("testFailover", "TestFailover", test_fail_over),
+        Action("testFailoverCleanup", "TestFailoverCleanup", clean_up),
+        Action("unplannedFailover", "UnplannedFailover", fail_over),
+        Action("plannedFailover", "PlannedFailover", fail_over),
+        Action("failoverCommit", "Commit", commit),
+        Action("failoverCancel", "CancelFailover", cancel),
+        Action("applyRecoveryPoint", "ChangePit", change_point),
+        Action("reProtect", "ReverseReplicate", reprotect),
+    )
+}
 
 
 def refuse_not_allowed(name: str, verb: str, allowed: list[str], state: str) -> None:
     """Refuse (400) what allowedOperations does not hold (inferred)."""
     if verb not in allowed:
-        raise bad_request("OperationNotAllowed", f"The operation {verb} is not allowed on '{name}' in its present state ({state}).",
-                          f"The state of the object does not allow the operation. Allowed operations: {', '.join(allowed) or 'none'}.",
-                          "Wait until the object allows the operation, or carry out what it allows first.")
+        raise bad_request(
+            "OperationNotAllowed",
+            f"The operation {verb} is not allowed on '{name}' in its present state ({state}).",
+            f"The state of the object does not allow the operation. Allowed operations: {', '.join(allowed) or 'none'}.",
+            "Wait until the object allows the operation, or carry out what it allows first.",
+        )
 
 
 def check(cloud: Cloud, word: str, options: Body) -> None:
@@ -217,14 +247,23 @@ def check(cloud: Cloud, word: str, options: Body) -> None:
     if word == "testfailover":
         kind = options.get("networkType")
         if kind is not None and kind not in NETWORK_TYPES:
-            raise bad_request("InvalidParameter", f"networkType '{kind}' is not known.",
-                              f"The value is none of {', '.join(NETWORK_TYPES)}.", "Correct the network type.")
+            raise bad_request(
+                "InvalidParameter",
+                f"networkType '{kind}' is not known.",
+                f"The value is none of {', '.join(NETWORK_TYPES)}.",
+                "Correct the network type.",
+            )
         if kind == "VmNetworkAsInput" and not options.get("networkId"):
-            raise bad_request("InvalidParameter", "networkId is missing.", "networkType VmNetworkAsInput needs a network.",
-                              "Name a network.")
+            raise bad_request(
+                "InvalidParameter", "networkId is missing.", "networkType VmNetworkAsInput needs a network.", "Name a network."
+            )
     if word.endswith("failover") and options.get("failoverDirection") not in (None, "PrimaryToRecovery", "RecoveryToPrimary"):
-        raise bad_request("InvalidParameter", f"failoverDirection '{options['failoverDirection']}' is not known.",
-                          "The value is neither PrimaryToRecovery nor RecoveryToPrimary.", "Correct the failover direction.")
+        raise bad_request(
+            "InvalidParameter",
+            f"failoverDirection '{options['failoverDirection']}' is not known.",
+            "The value is neither PrimaryToRecovery nor RecoveryToPrimary.",
+            "Correct the failover direction.",
+        )
 
 
 def job_details(cloud: Cloud, word: str, options: Body, items: list[Body]) -> Body | None:
@@ -237,18 +276,28 @@ def job_details(cloud: Cloud, word: str, options: Body, items: list[Body]) -> Bo
     for item in items:
         point = wanted_point(cloud, item, options)
         machine, private = last(recovered_machine(item, test)), cloud.store.private(item["id"])
-        shown.append({
-            "name": item["name"], "friendlyName": item["properties"]["friendlyName"], "testVmName": machine if test else None,
-            "testVmFriendlyName": machine if test else None,
-            "networkConnectionStatus": "Connected" if network or not test else "NotConnected",
-            "networkFriendlyName": last(network if test else str(private.get("network") or "")) or None,
-            "subnet": test_subnet(cloud, item, network) if test else private.get("subnet"),
-            "recoveryPointId": point["id"] if point else None,
-            "recoveryPointTime": point["properties"]["recoveryPointTime"] if point else None})
+        shown.append(
+            {
+                "name": item["name"],
+                "friendlyName": item["properties"]["friendlyName"],
+                "testVmName": machine if test else None,
+                "testVmFriendlyName": machine if test else None,
+                "networkConnectionStatus": "Connected" if network or not test else "NotConnected",
+                "networkFriendlyName": last(network if test else str(private.get("network") or "")) or None,
+                "subnet": test_subnet(cloud, item, network) if test else private.get("subnet"),
+                "recoveryPointId": point["id"] if point else None,
+                "recoveryPointTime": point["properties"]["recoveryPointTime"] if point else None,
+            }
+        )
     details: Body = {"protectedItemDetails": shown, "affectedObjectDetails": affected(items[0]) if len(items) == 1 else {}}
     if test:
-        details.update(testFailoverStatus="NotStarted", comments=None, networkName=last(network) or None,
-                       networkFriendlyName=last(network) or None, networkType=options.get("networkType"))
+        details.update(
+            testFailoverStatus="NotStarted",
+            comments=None,
+            networkName=last(network) or None,
+            networkFriendlyName=last(network) or None,
+            networkType=options.get("networkType"),
+        )
     return details
 
 
@@ -256,11 +305,17 @@ def affected(item: Body) -> Body:
     """affectedObjectDetails of a job on an item, in lower camel case (recorded traffic since 2021)."""
     properties = item["properties"]
     container = str(properties.get("recoveryContainerId") or "")
-    return {"primaryVmId": replication.machine_guid(item), "primaryVmName": properties["friendlyName"], "recoveryVmId": "",
-            "recoveryVmName": last(recovered_machine(item)), "protectionProfileId": entity_guid(str(properties.get("policyId") or "")),
-            "primaryCloudId": ancestor(item["id"], 1).rsplit("/", 1)[-1],
-            "primaryCloudName": str(properties.get("primaryProtectionContainerFriendlyName") or ""), "recoveryCloudId": last(container),
-            "recoveryCloudName": str(properties.get("recoveryProtectionContainerFriendlyName") or "")}
+    return {
+        "primaryVmId": replication.machine_guid(item),
+        "primaryVmName": properties["friendlyName"],
+        "recoveryVmId": "",
+        "recoveryVmName": last(recovered_machine(item)),
+        "protectionProfileId": entity_guid(str(properties.get("policyId") or "")),
+        "primaryCloudId": ancestor(item["id"], 1).rsplit("/", 1)[-1],
+        "primaryCloudName": str(properties.get("primaryProtectionContainerFriendlyName") or ""),
+        "recoveryCloudId": last(container),
+        "recoveryCloudName": str(properties.get("recoveryProtectionContainerFriendlyName") or ""),
+    }
 
 
 def act(cloud: Cloud, request: Request, item: Body, word: str, options: Body, at: str = "") -> Response:
@@ -272,8 +327,19 @@ def act(cloud: Cloud, request: Request, item: Body, word: str, options: Body, at
     check(cloud, word, options)
     if word == "reprotect" and is_a2a(item) and recovery_container(cloud, item) is None:
         raise no_such_resource(last(str(properties.get("recoveryContainerId"))))
-    answer = begin(cloud, request, item["id"], action.scenario, "site_recovery.act", otherwise="site_recovery.release", at=at,
-                   details=job_details(cloud, word, options, [item]), item=item["id"], word=word, options=options)
+    answer = begin(
+        cloud,
+        request,
+        item["id"],
+        action.scenario,
+        "site_recovery.act",
+        otherwise="site_recovery.release",
+        at=at,
+        details=job_details(cloud, word, options, [item]),
+        item=item["id"],
+        word=word,
+        options=options,
+    )
     replication.occupy(cloud, item, SCENARIOS[action.scenario].name, answer.headers["x-ms-request-id"])
     return answer
 
@@ -301,15 +367,20 @@ def warn_of_source(cloud: Cloud, job: str, item: Body) -> None:
     properties = (cloud.store.get(job) or {}).get("properties")
     if properties is not None:
         name = item["properties"]["friendlyName"]
-        error = {"code": "SourceMachineNotFound", "message": f"The virtual machine '{name}' could not be shut down.",
-                 "possibleCauses": "The virtual machine does not exist any more, or its region cannot be reached.",
-                 "recommendedAction": "Make sure that the source machine does not run any more."}
-        properties["errors"].append({**job_error(error, cloud.clock.now, properties["activityId"], "ShutdownVmOnPrimary"),
-                                     "errorLevel": "Warning"})
+        error = {
+            "code": "SourceMachineNotFound",
+            "message": f"The virtual machine '{name}' could not be shut down.",
+            "possibleCauses": "The virtual machine does not exist any more, or its region cannot be reached.",
+            "recommendedAction": "Make sure that the source machine does not run any more.",
+        }
+        properties["errors"].append(
+            {**job_error(error, cloud.clock.now, properties["activityId"], "ShutdownVmOnPrimary"), "errorLevel": "Warning"}
+        )
 
 
 def item_actions(items: Items) -> Items:
     """Give the type of replicated items its failover actions."""
+
     def handler(word: str) -> Callable[[Cloud, Request, Path], Response]:
         return lambda cloud, request, path: act(cloud, request, items.require(cloud, path), word, items.properties(request))
 

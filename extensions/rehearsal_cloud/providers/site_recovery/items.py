@@ -48,10 +48,13 @@ class Items(SiteRecoveryType):
 
     def __init__(self) -> None:
         super().__init__()
-        self.actions = {"remove": self.delete, "updatemobilityservice": self._work("updateMobilityService"),
-                        "reinstallmobilityservice": self._work("updateMobilityService"),
-                        "repairreplication": self._work("repairReplication"),
-                        "resolvehealtherrors": self._work("item.update")}
+        self.actions = {
+            "remove": self.delete,
+            "updatemobilityservice": self._work("updateMobilityService"),
+            "reinstallmobilityservice": self._work("updateMobilityService"),
+            "repairreplication": self._work("repairReplication"),
+            "resolvehealtherrors": self._work("item.update"),
+        }
 
     def seed(self, cloud: Cloud, body: Body) -> None:
         super().seed(cloud, body)
@@ -83,8 +86,16 @@ class Items(SiteRecoveryType):
             raise no_such_resource(last(policy))
         body = {**self.identity(cloud, path), "properties": _new(cloud, path, sent)}
         name = body["properties"]["friendlyName"]
-        return begin(cloud, request, body["id"], "item", "site_recovery.item.enable", target_name=name, body=body,
-                     placement=_placement(cloud, body, sent))
+        return begin(
+            cloud,
+            request,
+            body["id"],
+            "item",
+            "site_recovery.item.enable",
+            target_name=name,
+            body=body,
+            placement=_placement(cloud, body, sent),
+        )
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
         item = self.require(cloud, path)
@@ -118,8 +129,12 @@ def _matches(item: Body, wanted: dict[str, str]) -> bool:
     """The item list's $filter, clause by clause (API document, ProtectedItemsQueryParameter), as far as items tell."""
     properties = item["properties"]
     details = properties.get("providerSpecificDetails") or {}
-    values = {"sourcefabricname": item["id"].split("/")[10], "sourcefabriclocation": str(details.get("primaryFabricLocation") or ""),
-              "recoveryfabricname": last(str(properties.get("recoveryFabricId") or "")), "instancetype": instance_type(details)}
+    values = {
+        "sourcefabricname": item["id"].split("/")[10],
+        "sourcefabriclocation": str(details.get("primaryFabricLocation") or ""),
+        "recoveryfabricname": last(str(properties.get("recoveryFabricId") or "")),
+        "instancetype": instance_type(details),
+    }
     return all(values[name].lower() == value.lower() for name, value in wanted.items() if name in values)
 
 
@@ -127,10 +142,18 @@ def fill(cloud: Cloud, item: Body) -> None:
     """What an item of an estate must have for its states to be shown and walked."""
     properties = item.setdefault("properties", {})
     defaults: Body = {
-        "friendlyName": item["name"], "protectionState": "Protected", "protectionStateDescription": "Protected",
-        "activeLocation": "Primary", "testFailoverState": "None", "testFailoverStateDescription": "None",
-        "replicationHealth": "Normal", "failoverHealth": "Normal", "healthErrors": [],
-        "currentScenario": current_scenario(item["id"]), "providerSpecificDetails": {}}
+        "friendlyName": item["name"],
+        "protectionState": "Protected",
+        "protectionStateDescription": "Protected",
+        "activeLocation": "Primary",
+        "testFailoverState": "None",
+        "testFailoverStateDescription": "None",
+        "replicationHealth": "Normal",
+        "failoverHealth": "Normal",
+        "healthErrors": [],
+        "currentScenario": current_scenario(item["id"]),
+        "providerSpecificDetails": {},
+    }
     for name, value in defaults.items():
         if properties.get(name) is None:
             properties[name] = value
@@ -155,8 +178,11 @@ def _new(cloud: Cloud, path: Path, sent: Body) -> Body:
         if target is None:
             raise no_such_resource(last(recovery_container))
         recovery_fabric = ancestor(target["id"], 1)
-        recovery = {"recoveryFabricFriendlyName": friendly(cloud, recovery_fabric), "recoveryFabricId": recovery_fabric,
-                    "recoveryProtectionContainerFriendlyName": friendly(cloud, target["id"])}
+        recovery = {
+            "recoveryFabricFriendlyName": friendly(cloud, recovery_fabric),
+            "recoveryFabricId": recovery_fabric,
+            "recoveryProtectionContainerFriendlyName": friendly(cloud, target["id"]),
+        }
         container_id = target["id"]
         specific = details_of(cloud, path, details)
         name = last(str(details.get("fabricObjectId") or path.name))
@@ -166,16 +192,32 @@ def _new(cloud: Cloud, path: Path, sent: Body) -> Body:
         specific = dict(details)
         name = friendly(cloud, str(sent.get("protectableItemId") or path.name))
     return {
-        "friendlyName": name, "protectedItemType": "" if kind == "A2A" else "HyperVVirtualMachine",
-        "protectableItemId": sent.get("protectableItemId"), "recoveryServicesProviderId": provider_id(fabric),
-        "primaryFabricFriendlyName": friendly(cloud, fabric), "primaryFabricProvider": "AzureFabric" if kind == "A2A" else "VmmFabric",
-        **recovery, "primaryProtectionContainerFriendlyName": friendly(cloud, container), "protectionState": "",
+        "friendlyName": name,
+        "protectedItemType": "" if kind == "A2A" else "HyperVVirtualMachine",
+        "protectableItemId": sent.get("protectableItemId"),
+        "recoveryServicesProviderId": provider_id(fabric),
+        "primaryFabricFriendlyName": friendly(cloud, fabric),
+        "primaryFabricProvider": "AzureFabric" if kind == "A2A" else "VmmFabric",
+        **recovery,
+        "primaryProtectionContainerFriendlyName": friendly(cloud, container),
+        "protectionState": "",
         "activeLocation": "Primary",
-        "testFailoverState": "None", "testFailoverStateDescription": "None", "switchProviderState": "None",
-        "switchProviderStateDescription": None, "allowedOperations": [], "replicationHealth": "Normal", "failoverHealth": "Normal",
-        "healthErrors": [], "policyId": asr_id(policy), "policyFriendlyName": friendly(cloud, policy),
-        "currentScenario": current_scenario(asr_id(path.resource_id)), "failoverRecoveryPointId": None,
-        "providerSpecificDetails": specific, "recoveryContainerId": container_id, "eventCorrelationId": cloud.guid()}
+        "testFailoverState": "None",
+        "testFailoverStateDescription": "None",
+        "switchProviderState": "None",
+        "switchProviderStateDescription": None,
+        "allowedOperations": [],
+        "replicationHealth": "Normal",
+        "failoverHealth": "Normal",
+        "healthErrors": [],
+        "policyId": asr_id(policy),
+        "policyFriendlyName": friendly(cloud, policy),
+        "currentScenario": current_scenario(asr_id(path.resource_id)),
+        "failoverRecoveryPointId": None,
+        "providerSpecificDetails": specific,
+        "recoveryContainerId": container_id,
+        "eventCorrelationId": cloud.guid(),
+    }
 
 
 def _placement(cloud: Cloud, item: Body, sent: Body) -> Body:
@@ -247,8 +289,10 @@ def _update_mobility(cloud: Cloud, job: str, item: str) -> None:
     body = cloud.store.get(item)
     details = body["properties"]["providerSpecificDetails"] if body else {}
     if details.get("isReplicationAgentUpdateRequired"):
-        versions = [str(other["properties"]["providerSpecificDetails"].get("agentVersion") or "")
-                    for other in cloud.store.of_type(ITEM, vault_of(item))]
+        versions = [
+            str(other["properties"]["providerSpecificDetails"].get("agentVersion") or "")
+            for other in cloud.store.of_type(ITEM, vault_of(item))
+        ]
         newest = max([AGENT_VERSION, *versions], key=lambda text: [int(part) for part in text.split(".") if part.isdigit()])
         details.update(isReplicationAgentUpdateRequired=False, agentVersion=newest)
 

@@ -53,8 +53,12 @@ class Jobs(SiteRecoveryType):
     def _act(self, cloud: Cloud, path: Path, action: str) -> Body:
         job = self.require(cloud, path)
         if action not in job["properties"]["allowedActions"]:
-            raise bad_request("JobActionNotAllowed", f"The action {action} is not allowed on the job '{path.name}'.",
-                              f"The job is in the state {job['properties']['state']}.", "Look at the job's allowed actions.")
+            raise bad_request(
+                "JobActionNotAllowed",
+                f"The action {action} is not allowed on the job '{path.name}'.",
+                f"The job is in the state {job['properties']['state']}.",
+                "Look at the job's allowed actions.",
+            )
         return job
 
     def _cancel(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -71,8 +75,9 @@ class Jobs(SiteRecoveryType):
         origin = cloud.store.private(job["id"])
         if not origin.get("path"):
             raise no_such_resource(path.name)
-        answer = cloud.route(Request(origin["method"], origin["path"], request.query, request.headers, origin["body"],
-                                     request.base_url, request.outcome))
+        answer = cloud.route(
+            Request(origin["method"], origin["path"], request.query, request.headers, origin["body"], request.base_url, request.outcome)
+        )
         job["properties"]["allowedActions"] = []
         return answer
 
@@ -80,7 +85,6 @@ class Jobs(SiteRecoveryType):
         job = self._act(cloud, path, "Resume")
         EFFECTS["site_recovery.plan.resume"](cloud, job=job["id"], comments=self.properties(request).get("comments") or "")
         return accepted(request, accept(cloud, request, job["id"]), job["id"])
-
 
     def _export(self, cloud: Cloud, request: Request, path: Path) -> Response:
         return begin(cloud, request, ancestor(path.resource_id, 1), "export", at=path.resource_id)
@@ -99,8 +103,11 @@ def job_filter(text: str) -> dict[str, str]:
 def matches(cloud: Cloud, job: Body, wanted: dict[str, str]) -> bool:
     """Whether a job is one of those that a filter wants."""
     properties = job["properties"]
-    values = {"jobstatus": properties["state"], "jobname": properties["scenarioName"],
-              "affectedobjecttypes": properties["targetInstanceType"]}
+    values = {
+        "jobstatus": properties["state"],
+        "jobname": properties["scenarioName"],
+        "affectedobjecttypes": properties["targetInstanceType"],
+    }
     for name, value in values.items():
         if name in wanted and value.lower() not in [entry.strip().lower() for entry in wanted[name].split(",")]:
             return False

@@ -40,8 +40,15 @@ def auto_update(cloud: Cloud, mapping: str, before: Body, sent: Body) -> Body:
 
     Names of the schedules: API example; "RunAsAccount" as the type when none is said: recorded traffic.
     """
-    details = {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled", "automationAccountAuthenticationType": "RunAsAccount",
-               "automationAccountArmId": None, "scheduleName": None, "jobScheduleName": None, **before}
+    details = {
+        "instanceType": "A2A",
+        "agentAutoUpdateStatus": "Disabled",
+        "automationAccountAuthenticationType": "RunAsAccount",
+        "automationAccountArmId": None,
+        "scheduleName": None,
+        "jobScheduleName": None,
+        **before,
+    }
     details.update({name: sent[name] for name in AUTO_UPDATE if sent.get(name) is not None})
     if details["agentAutoUpdateStatus"] != "Enabled":
         details.update(scheduleName=None, jobScheduleName=None)
@@ -54,11 +61,19 @@ def check_auto_update(sent: Body, before: Body) -> None:
     """Refuse (400) to enable auto-update without an automation account (inferred)."""
     wanted = {**before, **{name: value for name, value in sent.items() if value is not None}}
     if wanted.get("agentAutoUpdateStatus") not in (None, "Enabled", "Disabled"):
-        raise bad_request("InvalidParameter", f"agentAutoUpdateStatus '{wanted['agentAutoUpdateStatus']}' is not known.",
-                          "The value is neither Enabled nor Disabled.", "Send Enabled or Disabled.")
+        raise bad_request(
+            "InvalidParameter",
+            f"agentAutoUpdateStatus '{wanted['agentAutoUpdateStatus']}' is not known.",
+            "The value is neither Enabled nor Disabled.",
+            "Send Enabled or Disabled.",
+        )
     if wanted.get("agentAutoUpdateStatus") == "Enabled" and not wanted.get("automationAccountArmId"):
-        raise bad_request("AutomationAccountMissing", "Automatic update of the agent needs an automation account.",
-                          "The request names no automation account.", "Name an automation account.")
+        raise bad_request(
+            "AutomationAccountMissing",
+            "Automatic update of the agent needs an automation account.",
+            "The request names no automation account.",
+            "Name an automation account.",
+        )
 
 
 class ContainerMappings(SiteRecoveryType):
@@ -73,8 +88,11 @@ class ContainerMappings(SiteRecoveryType):
 
     def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         scope = key(path.resource_id)
-        return [m for m in cloud.store.of_type(self.kind, vault_of(path.resource_id))
-                if key(m["id"]).startswith(f"{scope}/") or key(str(m["properties"].get("targetProtectionContainerId") or "")) == scope]
+        return [
+            m
+            for m in cloud.store.of_type(self.kind, vault_of(path.resource_id))
+            if key(m["id"]).startswith(f"{scope}/") or key(str(m["properties"].get("targetProtectionContainerId") or "")) == scope
+        ]
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
         source = cloud.store.get(ancestor(path.resource_id, 1))
@@ -93,13 +111,22 @@ class ContainerMappings(SiteRecoveryType):
             check_auto_update(given, {})
             details = auto_update(cloud, path.resource_id, {}, given)
         target_fabric = AZURE if target == AZURE else friendly(cloud, ancestor(target, 1))
-        body = {**self.identity(cloud, path), "properties": {
-            "targetProtectionContainerId": target if target == AZURE else cloud.store.get(target)["id"],  # type: ignore[index]
-            "targetProtectionContainerFriendlyName": friendly(cloud, target), "providerSpecificDetails": details, "health": "Normal",
-            "healthErrorDetails": [], "policyId": policy["id"], "state": "Paired",
-            "sourceProtectionContainerFriendlyName": friendly(cloud, source["id"]),
-            "sourceFabricFriendlyName": friendly(cloud, ancestor(source["id"], 1)), "targetFabricFriendlyName": target_fabric,
-            "policyFriendlyName": friendly(cloud, policy["id"])}}
+        body = {
+            **self.identity(cloud, path),
+            "properties": {
+                "targetProtectionContainerId": target if target == AZURE else cloud.store.get(target)["id"],  # type: ignore[index]
+                "targetProtectionContainerFriendlyName": friendly(cloud, target),
+                "providerSpecificDetails": details,
+                "health": "Normal",
+                "healthErrorDetails": [],
+                "policyId": policy["id"],
+                "state": "Paired",
+                "sourceProtectionContainerFriendlyName": friendly(cloud, source["id"]),
+                "sourceFabricFriendlyName": friendly(cloud, ancestor(source["id"], 1)),
+                "targetFabricFriendlyName": target_fabric,
+                "policyFriendlyName": friendly(cloud, policy["id"]),
+            },
+        }
         return begin(cloud, request, body["id"], "mapping", "site_recovery.put", target_name=friendly(cloud, policy["id"]), body=body)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -107,19 +134,30 @@ class ContainerMappings(SiteRecoveryType):
         sent = self.properties(request).get("providerSpecificInput") or {}
         before = mapping["properties"].get("providerSpecificDetails")
         if instance_type(sent) != "A2A" or instance_type(before) != "A2A":
-            raise bad_request("ProviderNotSupported", f"The container mapping '{path.name}' has nothing that this provider can update.",
-                              "Only mappings between Azure regions (A2A) can be updated.", "Name a mapping of the A2A provider.")
+            raise bad_request(
+                "ProviderNotSupported",
+                f"The container mapping '{path.name}' has nothing that this provider can update.",
+                "Only mappings between Azure regions (A2A) can be updated.",
+                "Name a mapping of the A2A provider.",
+            )
         check_auto_update(sent, before)
         return begin(cloud, request, mapping["id"], "mapping.update", "site_recovery.mapping.update", mapping=mapping["id"], sent=sent)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         mapping = self.require(cloud, path)
         target = str(mapping["properties"].get("targetProtectionContainerId"))
-        used = [item["name"] for item in cloud.store.of_type(ITEM, ancestor(mapping["id"], 1))
-                if key(str(item["properties"].get("recoveryContainerId"))) == key(target)]
+        used = [
+            item["name"]
+            for item in cloud.store.of_type(ITEM, ancestor(mapping["id"], 1))
+            if key(str(item["properties"].get("recoveryContainerId"))) == key(target)
+        ]
         if used:
-            raise bad_request("ProtectionContainerMappingInUse", f"The container mapping '{path.name}' is in use.",
-                              f"Replicated items use it: {', '.join(used)}.", "Disable their replication first.")
+            raise bad_request(
+                "ProtectionContainerMappingInUse",
+                f"The container mapping '{path.name}' is in use.",
+                f"Replicated items use it: {', '.join(used)}.",
+                "Disable their replication first.",
+            )
         return begin(cloud, request, mapping["id"], "mapping.remove", "site_recovery.delete", resource=mapping["id"])
 
 
@@ -131,8 +169,11 @@ def _update(cloud: Cloud, job: str, mapping: str, sent: Body) -> None:
         return
     properties = body["properties"]
     properties["providerSpecificDetails"] = auto_update(cloud, mapping, properties["providerSpecificDetails"], sent)
-    left = [error for error in properties.get("healthErrorDetails") or []
-            if not str(error.get("errorCategory") or "").startswith("AgentAutoUpdate")]
+    left = [
+        error
+        for error in properties.get("healthErrorDetails") or []
+        if not str(error.get("errorCategory") or "").startswith("AgentAutoUpdate")
+    ]
     properties.update(healthErrorDetails=left, health=properties["health"] if left else "Normal")
 
 
@@ -160,19 +201,31 @@ class NetworkMappings(SiteRecoveryType):
                 raise no_such_resource(str(sent.get("recoveryFabricName")))
             primary_network = network_id(details).lower()
             properties.update(
-                primaryNetworkFriendlyName=last(primary_network), primaryNetworkId=primary_network,
-                primaryFabricFriendlyName=friendly(cloud, fabric["id"]), recoveryNetworkFriendlyName=last(recovery_network.lower()),
-                recoveryNetworkId=recovery_network.lower(), recoveryFabricArmId=recovery["id"],
+                primaryNetworkFriendlyName=last(primary_network),
+                primaryNetworkId=primary_network,
+                primaryFabricFriendlyName=friendly(cloud, fabric["id"]),
+                recoveryNetworkFriendlyName=last(recovery_network.lower()),
+                recoveryNetworkId=recovery_network.lower(),
+                recoveryFabricArmId=recovery["id"],
                 recoveryFabricFriendlyName=friendly(cloud, recovery["id"]),
-                fabricSpecificSettings={"instanceType": "AzureToAzure", "primaryFabricLocation": location_of(cloud, fabric["id"]),
-                                        "recoveryFabricLocation": location_of(cloud, recovery["id"])})
+                fabricSpecificSettings={
+                    "instanceType": "AzureToAzure",
+                    "primaryFabricLocation": location_of(cloud, fabric["id"]),
+                    "recoveryFabricLocation": location_of(cloud, recovery["id"]),
+                },
+            )
         else:
             network = ancestor(asr_id(path.resource_id), 1)
             properties.update(
-                primaryNetworkFriendlyName=friendly(cloud, network), primaryNetworkId=network,
-                primaryFabricFriendlyName=friendly(cloud, fabric["id"]), recoveryNetworkFriendlyName=last(recovery_network),
-                recoveryNetworkId=recovery_network, recoveryFabricArmId=f"{ancestor(fabric['id'], 1)}/replicationFabrics/{AZURE_FABRIC}",
-                recoveryFabricFriendlyName=AZURE, fabricSpecificSettings={"instanceType": instance_type(details) or "VmmToAzure"})
+                primaryNetworkFriendlyName=friendly(cloud, network),
+                primaryNetworkId=network,
+                primaryFabricFriendlyName=friendly(cloud, fabric["id"]),
+                recoveryNetworkFriendlyName=last(recovery_network),
+                recoveryNetworkId=recovery_network,
+                recoveryFabricArmId=f"{ancestor(fabric['id'], 1)}/replicationFabrics/{AZURE_FABRIC}",
+                recoveryFabricFriendlyName=AZURE,
+                fabricSpecificSettings={"instanceType": instance_type(details) or "VmmToAzure"},
+            )
         body = {**self.identity(cloud, path), "properties": properties}
         return begin(cloud, request, body["id"], "network", "site_recovery.put", target_name=last(recovery_network), body=body)
 

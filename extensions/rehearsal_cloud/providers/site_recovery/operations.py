@@ -18,9 +18,20 @@ from .scenarios import SCENARIOS, Scenario, create, end
 RETRY_AFTER = "30"  # recorded traffic
 
 
-def begin(cloud: Cloud, request: Request, target: str, scenario: Scenario | str, then: str | None = None, *, target_name: str = "",
-          otherwise: str | None = None, at: str = "", details: dict[str, Any] | None = None, timed: bool = True,
-          **arguments: Any) -> Response:
+def begin(
+    cloud: Cloud,
+    request: Request,
+    target: str,
+    scenario: Scenario | str,
+    then: str | None = None,
+    *,
+    target_name: str = "",
+    otherwise: str | None = None,
+    at: str = "",
+    details: dict[str, Any] | None = None,
+    timed: bool = True,
+    **arguments: Any,
+) -> Response:
     """Accept a change: start its operation and its job, answer 202.
 
     then / otherwise: effects carried out when it ends well / badly, with `job` (the job's id) and these arguments.
@@ -31,8 +42,17 @@ def begin(cloud: Cloud, request: Request, target: str, scenario: Scenario | str,
     running = cloud.operations.running(target)
     if running:
         raise busy(friendly(cloud, target), (job_of(cloud, running[0]) or {}).get("properties", {}).get("scenarioName", "unknown"))
-    operation = cloud.operations.start(cloud, request, target, scenario.seconds if timed else None, then="site_recovery.ended",
-                                       otherwise="site_recovery.ended", following=then, failing=otherwise, arguments=arguments)
+    operation = cloud.operations.start(
+        cloud,
+        request,
+        target,
+        scenario.seconds if timed else None,
+        then="site_recovery.ended",
+        otherwise="site_recovery.ended",
+        following=then,
+        failing=otherwise,
+        arguments=arguments,
+    )
     job = create(cloud, request, operation.name, target, scenario, target_name or friendly(cloud, target), details)
     return accepted(request, operation, job["id"], at or target)
 
@@ -46,10 +66,16 @@ def accepted(request: Request, operation: Operation, job: str, at: str = "") -> 
     """The 202 of every change (recorded traffic): no body, where to poll, and the job's id as the request's."""
     query = f"?api-version={request.api_version}"
     vault = asr_id(vault_of(operation.resource_id))
-    return Response(202, None, {
-        "Azure-AsyncOperation": f"{request.base_url}{vault}/replicationOperationStatus/{operation.name}{query}",
-        "Location": f"{request.base_url}{asr_id(at or operation.resource_id)}/operationresults/{operation.name}{query}",
-        "Retry-After": RETRY_AFTER, "x-ms-request-id": job})
+    return Response(
+        202,
+        None,
+        {
+            "Azure-AsyncOperation": f"{request.base_url}{vault}/replicationOperationStatus/{operation.name}{query}",
+            "Location": f"{request.base_url}{asr_id(at or operation.resource_id)}/operationresults/{operation.name}{query}",
+            "Retry-After": RETRY_AFTER,
+            "x-ms-request-id": job,
+        },
+    )
 
 
 def job_of(cloud: Cloud, operation: Operation) -> dict[str, Any] | None:
@@ -78,10 +104,19 @@ class OperationStatus(SiteRecoveryType):
         if operation is None or cloud.store.get(vault_of(path.resource_id)) is None:
             raise missing(cloud, path)
         error = {"code": operation.error["code"], "message": operation.error["message"], "details": None} if operation.error else None
-        return cloud.answer(200, {
-            "error": error, "id": None, "name": operation.name, "properties": None, "status": operation.status,
-            "startTime": asr_time(operation.started), "endTime": asr_time(int(operation.ended)) if operation.ended else None,
-            "percentComplete": None})
+        return cloud.answer(
+            200,
+            {
+                "error": error,
+                "id": None,
+                "name": operation.name,
+                "properties": None,
+                "status": operation.status,
+                "startTime": asr_time(operation.started),
+                "endTime": asr_time(int(operation.ended)) if operation.ended else None,
+                "percentComplete": None,
+            },
+        )
 
 
 class OperationResults(SiteRecoveryType):
@@ -94,8 +129,9 @@ class OperationResults(SiteRecoveryType):
         if operation is None:
             raise no_such_resource(path.name)
         if operation.ended is None:
-            return Response(202, None, {"Location": f"{request.base_url}{request.path}?api-version={request.api_version}",
-                                        "Retry-After": RETRY_AFTER})
+            return Response(
+                202, None, {"Location": f"{request.base_url}{request.path}?api-version={request.api_version}", "Retry-After": RETRY_AFTER}
+            )
         target = parse(ancestor(path.resource_id, 1))
         owner = cloud.types.find(target.type)
         body = owner.result(cloud, request, target, job_of(cloud, operation)) if isinstance(owner, SiteRecoveryType) else None

@@ -37,8 +37,11 @@ FAILOVERS = ("testfailover", "unplannedfailover", "plannedfailover")
 
 def members(cloud: Cloud, plan: Body) -> list[Body]:
     """The items of a plan that exist, group by group."""
-    found = (cloud.store.get(member["id"]) for group in plan["properties"].get("groups") or []
-             for member in group.get("replicationProtectedItems") or [])
+    found = (
+        cloud.store.get(member["id"])
+        for group in plan["properties"].get("groups") or []
+        for member in group.get("replicationProtectedItems") or []
+    )
     return [item for item in found if item is not None]
 
 
@@ -55,29 +58,53 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
         request.outcome = None
     details = {**(job_details(cloud, word, options, items) or {}), "affectedObjectDetails": {}}
     whole = Scenario(scenario.name, scenario.friendly_name, "RecoveryPlan", 0, (), scenario.details)
-    answer = begin(cloud, request, plan["id"], whole, "site_recovery.plan.done", otherwise="site_recovery.plan.done", timed=False,
-                   target_name=plan["name"], details=details, plan=plan["id"])
+    answer = begin(
+        cloud,
+        request,
+        plan["id"],
+        whole,
+        "site_recovery.plan.done",
+        otherwise="site_recovery.plan.done",
+        timed=False,
+        target_name=plan["name"],
+        details=details,
+        plan=plan["id"],
+    )
     job = answer.headers["x-ms-request-id"]
     cloud.store.get(job)["properties"]["tasks"] = tasks  # type: ignore[index]
     ready = [item["id"] for item in items if action.verb in item["properties"]["allowedOperations"]]
     left = {key(item["id"]): not_ready(item, action.verb) for item in items if item["id"] not in ready}
     cloud.store.private(job).update(
-        plan=plan["id"], word=word, options=options, steps=steps, at=0, items=ready, children={}, failed=left if word in FAILOVERS else {},
+        plan=plan["id"],
+        word=word,
+        options=options,
+        steps=steps,
+        at=0,
+        items=ready,
+        children={},
+        failed=left if word in FAILOVERS else {},
         faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named},
-        headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")})
+        headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")},
+    )
     for item in items:
         if item["id"] in ready:
             replication.occupy(cloud, item, scenario.name, job)
-    plan["properties"].update(currentScenario=current_scenario(plan["id"], scenario.name, job, asr_time(cloud.clock.now)),
-                              currentScenarioStatus="InProgress", currentScenarioStatusDescription="InProgress")
+    plan["properties"].update(
+        currentScenario=current_scenario(plan["id"], scenario.name, job, asr_time(cloud.clock.now)),
+        currentScenarioStatus="InProgress",
+        currentScenarioStatusDescription="InProgress",
+    )
     _begin(cloud, job)
     return answer
 
 
 def not_ready(item: Body, verb: str) -> Body:
-    return {"code": "OperationNotAllowed", "message": f"The operation {verb} is not allowed on '{item['properties']['friendlyName']}'.",
-            "possibleCauses": f"The item is in the state {item['properties']['protectionState']}.",
-            "recommendedAction": "Wait until the item allows the operation and fail it over on its own."}
+    return {
+        "code": "OperationNotAllowed",
+        "message": f"The operation {verb} is not allowed on '{item['properties']['friendlyName']}'.",
+        "possibleCauses": f"The item is in the state {item['properties']['protectionState']}.",
+        "recommendedAction": "Wait until the item allows the operation and fail it over on its own.",
+    }
 
 
 def lay_out(cloud: Cloud, plan: Body, word: str, options: Body) -> tuple[list[Body], list[Body]]:
@@ -92,8 +119,10 @@ def lay_out(cloud: Cloud, plan: Body, word: str, options: Body) -> tuple[list[Bo
     steps: list[Body] = [step(CHECK_SECONDS, ["PrerequisitesCheckTask"])]
     everyone = _items(cloud, boot)
     if word not in FAILOVERS:
-        rows = [_group(f"Group{number}", f"Group {number}", "BootGroup", _machines(cloud, group, f"Group{number}"))
-                for number, group in enumerate(boot, 1)]
+        rows = [
+            _group(f"Group{number}", f"Group {number}", "BootGroup", _machines(cloud, group, f"Group{number}"))
+            for number, group in enumerate(boot, 1)
+        ]
         tasks += rows
         steps.append(step(scenario.seconds, [one["taskId"] for row in rows for one in _children(row)], "apply", everyone))
     else:
@@ -102,14 +131,23 @@ def lay_out(cloud: Cloud, plan: Body, word: str, options: Body) -> tuple[list[Bo
             _actions(group, "startGroupActions", f"{kind}{number}Start", word, options, tasks, steps)
             if kind == "Shutdown":
                 if word == "plannedfailover" or options.get("sourceSiteOperations") == "Required":
-                    rows = [_group(f"ShutdownGroup{n}", f"Group {n}", "BootGroup", _machines(cloud, one, f"ShutdownGroup{n}"))
-                            for n, one in enumerate(boot, 1)]
-                    tasks.append(_group("ShutdownAllActionGroup", "All groups shutdown", "ShutdownGroup", rows,
-                                        "RecoveryPlanShutdownGroupTaskDetails"))
+                    rows = [
+                        _group(f"ShutdownGroup{n}", f"Group {n}", "BootGroup", _machines(cloud, one, f"ShutdownGroup{n}"))
+                        for n, one in enumerate(boot, 1)
+                    ]
+                    tasks.append(
+                        _group(
+                            "ShutdownAllActionGroup", "All groups shutdown", "ShutdownGroup", rows, "RecoveryPlanShutdownGroupTaskDetails"
+                        )
+                    )
                     steps.append(step(SHUTDOWN_SECONDS, [one["taskId"] for row in rows for one in _children(row)], "shutdown", everyone))
             elif kind == "Failover":
-                row = _group("FailoverAllActionGroup", "All groups failover", "RpFailoverTask",
-                             [one for n, group in enumerate(boot, 1) for one in _machines(cloud, group, f"FailoverGroup{n}")])
+                row = _group(
+                    "FailoverAllActionGroup",
+                    "All groups failover",
+                    "RpFailoverTask",
+                    [one for n, group in enumerate(boot, 1) for one in _machines(cloud, group, f"FailoverGroup{n}")],
+                )
                 tasks.append(row)
                 steps.append(step(scenario.seconds * FAILOVER_SHARE, [one["taskId"] for one in _children(row)], "failover", everyone))
             else:
@@ -142,15 +180,28 @@ def _machines(cloud: Cloud, group: Body, prefix: str) -> list[Body]:
     made = []
     for identifier in _items(cloud, [group]):
         item = cloud.store.get(identifier)
-        one = task("VirtualMachineTask", item["properties"]["friendlyName"] if item else "", "VirtualMachineTaskDetails", {
-            "instanceType": "VirtualMachineTaskDetails", "jobTask": None, "skippedReason": None, "skippedReasonString": None})
+        one = task(
+            "VirtualMachineTask",
+            item["properties"]["friendlyName"] if item else "",
+            "VirtualMachineTaskDetails",
+            {"instanceType": "VirtualMachineTaskDetails", "jobTask": None, "skippedReason": None, "skippedReasonString": None},
+        )
         made.append({**one, "taskId": f"{prefix}.{entity_guid(identifier)}"})
     return made
 
 
 def _group(name: str, friendly_name: str, kind: str, children: list[Body], details: str = "RecoveryPlanGroupTaskDetails") -> Body:
-    return {**task(name, friendly_name, details, {}), "customDetails": None, "groupTaskCustomDetails": {
-        "instanceType": details, "name": friendly_name, "groupId": name, "rpGroupType": kind, "childTasks": children}}
+    return {
+        **task(name, friendly_name, details, {}),
+        "customDetails": None,
+        "groupTaskCustomDetails": {
+            "instanceType": details,
+            "name": friendly_name,
+            "groupId": name,
+            "rpGroupType": kind,
+            "childTasks": children,
+        },
+    }
 
 
 def _actions(group: Body, place: str, prefix: str, word: str, options: Body, tasks: list[Body], steps: list[Body]) -> None:
@@ -163,10 +214,22 @@ def _actions(group: Body, place: str, prefix: str, word: str, options: Body, tas
             continue
         given = action.get("customDetails") or {}
         manual = given.get("instanceType") == "ManualActionDetails"
-        details = {"instanceType": "ManualActionTaskDetails", "name": action.get("actionName"), "instructions": given.get("description"),
-                   "observation": None} if manual else {"instanceType": "ScriptActionTaskDetails", "name": action.get("actionName"),
-                                                        "path": given.get("path") or given.get("runbookId"), "output": None,
-                                                        "isPrimarySideScript": given.get("fabricLocation") == "Primary"}
+        details = (
+            {
+                "instanceType": "ManualActionTaskDetails",
+                "name": action.get("actionName"),
+                "instructions": given.get("description"),
+                "observation": None,
+            }
+            if manual
+            else {
+                "instanceType": "ScriptActionTaskDetails",
+                "name": action.get("actionName"),
+                "path": given.get("path") or given.get("runbookId"),
+                "output": None,
+                "isPrimarySideScript": given.get("fabricLocation") == "Primary",
+            }
+        )
         one = {**task("ActionTask", str(action.get("actionName")), str(details["instanceType"]), details), "taskId": f"{prefix}.{number}"}
         tasks.append(one)
         steps.append(step(SCRIPT_SECONDS, [one["taskId"]], manual=manual))
@@ -259,8 +322,15 @@ def _child(cloud: Cloud, run: Body, identifier: str, tasks: list[Body]) -> None:
         own = {**options, "providerSpecificDetails": (given[0] if given else {}) if isinstance(given, list) else given or {}}
         scenario = SCENARIOS[ACTIONS[word].scenario]
         request = Request("POST", f"{identifier}/{ACTIONS[word].scenario}", headers=run["headers"], body={"properties": own})
-        child = create(cloud, request, cloud.guid(), identifier, scenario, item["properties"]["friendlyName"].lower(),
-                       job_details(cloud, word, options, [item]))
+        child = create(
+            cloud,
+            request,
+            cloud.guid(),
+            identifier,
+            scenario,
+            item["properties"]["friendlyName"].lower(),
+            job_details(cloud, word, options, [item]),
+        )
         known = run["children"][key(identifier)] = child["id"]
         if key(identifier) in run["failed"]:
             end(cloud, child, "Failed", run["failed"][key(identifier)])
@@ -269,9 +339,13 @@ def _child(cloud: Cloud, run: Body, identifier: str, tasks: list[Body]) -> None:
         if child_job is not None:
             shown = child_job["properties"]
             one["customDetails"]["jobTask"] = {
-                "jobId": child_job["id"], "jobFriendlyName": shown["friendlyName"], "targetObjectId": shown["targetObjectId"],
-                "targetObjectName": shown["targetObjectName"], "targetInstanceType": shown["targetInstanceType"],
-                "jobScenarioName": shown["scenarioName"]}
+                "jobId": child_job["id"],
+                "jobFriendlyName": shown["friendlyName"],
+                "targetObjectId": shown["targetObjectId"],
+                "targetObjectName": shown["targetObjectName"],
+                "targetInstanceType": shown["targetInstanceType"],
+                "jobScenarioName": shown["scenarioName"],
+            }
         if key(identifier) in run["failed"]:
             _give_up(one, cloud.clock.now)
         elif known is None:
@@ -296,8 +370,14 @@ def _carry_out(cloud: Cloud, job: str, run: Body, identifier: str, phase: str) -
     item, child = cloud.store.get(identifier), cloud.store.get(run["children"].get(key(identifier), ""))
     if item is None or child is None or key(identifier) in run["failed"] or identifier not in run["items"]:
         return
-    fault = next((error for name, error in run["faults"].items()
-                  if name in (item["name"].lower(), item["properties"]["friendlyName"].lower(), key(identifier))), None)
+    fault = next(
+        (
+            error
+            for name, error in run["faults"].items()
+            if name in (item["name"].lower(), item["properties"]["friendlyName"].lower(), key(identifier))
+        ),
+        None,
+    )
     if phase == "shutdown":
         if not shut_down(cloud, item):
             warn_of_source(cloud, child["id"], item)
@@ -352,7 +432,10 @@ def _done(cloud: Cloud, job: str, plan: str) -> None:
         return
     properties, state = known["properties"], body["properties"]["state"]
     properties.update(currentScenarioStatus=state, currentScenarioStatusDescription=DESCRIPTIONS.get(state, state))
-    last_time = {"testfailover": "lastTestFailoverTime", "unplannedfailover": "lastUnplannedFailoverTime",
-                 "plannedfailover": "lastPlannedFailoverTime"}.get(run["word"])
+    last_time = {
+        "testfailover": "lastTestFailoverTime",
+        "unplannedfailover": "lastUnplannedFailoverTime",
+        "plannedfailover": "lastPlannedFailoverTime",
+    }.get(run["word"])
     if last_time and state in SUCCESS:
         properties[last_time] = asr_time(cloud.clock.now)

@@ -55,13 +55,24 @@ class Plans(SiteRecoveryType):
         groups = complete(self._groups(cloud, sent))
         found = [cloud.store.get(member["id"]) for group in groups for member in group["replicationProtectedItems"]]
         kinds = sorted({instance_type(item["properties"].get("providerSpecificDetails")) for item in found if item} - {""})
-        body = {**self.identity(cloud, path), "properties": {
-            "friendlyName": path.name, "primaryFabricId": asr_id(sent["primaryFabricId"]),
-            "primaryFabricFriendlyName": friendly(cloud, sent["primaryFabricId"]), "recoveryFabricId": asr_id(sent["recoveryFabricId"]),
-            "recoveryFabricFriendlyName": friendly(cloud, sent["recoveryFabricId"]),
-            "failoverDeploymentModel": sent.get("failoverDeploymentModel") or "ResourceManager", "replicationProviders": kinds,
-            "allowedOperations": [], "currentScenario": None, "currentScenarioStatus": None, "currentScenarioStatusDescription": None,
-            "groups": groups, "providerSpecificDetails": sent.get("providerSpecificInput") or []}}
+        body = {
+            **self.identity(cloud, path),
+            "properties": {
+                "friendlyName": path.name,
+                "primaryFabricId": asr_id(sent["primaryFabricId"]),
+                "primaryFabricFriendlyName": friendly(cloud, sent["primaryFabricId"]),
+                "recoveryFabricId": asr_id(sent["recoveryFabricId"]),
+                "recoveryFabricFriendlyName": friendly(cloud, sent["recoveryFabricId"]),
+                "failoverDeploymentModel": sent.get("failoverDeploymentModel") or "ResourceManager",
+                "replicationProviders": kinds,
+                "allowedOperations": [],
+                "currentScenario": None,
+                "currentScenarioStatus": None,
+                "currentScenarioStatusDescription": None,
+                "groups": groups,
+                "providerSpecificDetails": sent.get("providerSpecificInput") or [],
+            },
+        }
         return begin(cloud, request, body["id"], "plan", "site_recovery.put", target_name=path.name, body=body)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -79,8 +90,12 @@ class Plans(SiteRecoveryType):
         """The groups that were sent, their members by the ids and GUIDs that Site Recovery knows them by."""
         groups = sent.get("groups") or []
         if not any(group.get("groupType") == "Boot" for group in groups):
-            raise bad_request("InvalidParameter", "The recovery plan has no group that starts machines.", "No group has the type Boot.",
-                              "Add a group of the type Boot.")
+            raise bad_request(
+                "InvalidParameter",
+                "The recovery plan has no group that starts machines.",
+                "No group has the type Boot.",
+                "Add a group of the type Boot.",
+            )
         made = []
         for group in groups:
             members = []
@@ -89,8 +104,14 @@ class Plans(SiteRecoveryType):
                 if item is None:
                     raise no_such_resource(last(str(member.get("id") or "")))
                 members.append({"id": item["id"], "virtualMachineId": machine_guid(item)})
-            made.append({"groupType": group.get("groupType"), "replicationProtectedItems": members,
-                         "startGroupActions": group.get("startGroupActions") or [], "endGroupActions": group.get("endGroupActions") or []})
+            made.append(
+                {
+                    "groupType": group.get("groupType"),
+                    "replicationProtectedItems": members,
+                    "startGroupActions": group.get("startGroupActions") or [],
+                    "endGroupActions": group.get("endGroupActions") or [],
+                }
+            )
         return made
 
     def _action(self, word: str) -> Callable[[Cloud, Request, Path], Response]:
@@ -111,7 +132,8 @@ def complete(groups: list[Body]) -> list[Body]:
     kept = {str(group.get("groupType")): group for group in groups if group.get("groupType") in ("Shutdown", "Failover")}
     empty: Body = {"replicationProtectedItems": [], "startGroupActions": [], "endGroupActions": []}
     return [{"groupType": kind, **copy.deepcopy(empty), **kept.get(kind, {})} for kind in ("Shutdown", "Failover")] + [
-        group for group in groups if group.get("groupType") not in kept]
+        group for group in groups if group.get("groupType") not in kept
+    ]
 
 
 def allowed(cloud: Cloud, plan: Body) -> list[str]:

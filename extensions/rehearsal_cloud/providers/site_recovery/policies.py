@@ -16,12 +16,28 @@ from .operations import begin
 COMMON: dict[str, Any] = {"status": False, "associatedItemsCount": 0, "dataSourceType": "VM"}
 # What a policy of a provider answers when nothing was said (recorded traffic).
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "A2A": {"recoveryPointThresholdInMinutes": 0, "recoveryPointHistory": 0, "appConsistentFrequencyInMinutes": 0,
-            "multiVmSyncStatus": "Enabled", "crashConsistentFrequencyInMinutes": 5, **COMMON},
-    "HyperVReplicaAzure": {"recoveryPointHistoryDurationInHours": 0, "applicationConsistentSnapshotFrequencyInHours": 0,
-                           "replicationInterval": 300, "encryption": "Disabled", "activeStorageAccountId": None},
-    "InMageRcm": {"recoveryPointHistoryInMinutes": 0, "appConsistentFrequencyInMinutes": 0, "crashConsistentFrequencyInMinutes": 5,
-                  "enableMultiVmSync": "true", **COMMON},
+    "A2A": {
+        "recoveryPointThresholdInMinutes": 0,
+        "recoveryPointHistory": 0,
+        "appConsistentFrequencyInMinutes": 0,
+        "multiVmSyncStatus": "Enabled",
+        "crashConsistentFrequencyInMinutes": 5,
+        **COMMON,
+    },
+    "HyperVReplicaAzure": {
+        "recoveryPointHistoryDurationInHours": 0,
+        "applicationConsistentSnapshotFrequencyInHours": 0,
+        "replicationInterval": 300,
+        "encryption": "Disabled",
+        "activeStorageAccountId": None,
+    },
+    "InMageRcm": {
+        "recoveryPointHistoryInMinutes": 0,
+        "appConsistentFrequencyInMinutes": 0,
+        "crashConsistentFrequencyInMinutes": 5,
+        "enableMultiVmSync": "true",
+        **COMMON,
+    },
     "InMageRcmFailback": {"appConsistentFrequencyInMinutes": 0, "crashConsistentFrequencyInMinutes": 5, **COMMON},
 }
 RENAMED = {"recoveryPointHistoryDuration": "recoveryPointHistoryDurationInHours"}
@@ -58,16 +74,27 @@ class Policies(SiteRecoveryType):
 
     def _write(self, cloud: Cloud, request: Request, path: Path, scenario: str, sent: Any, before: Body) -> Response:
         if not instance_type(sent):
-            raise bad_request("InvalidParameter", "The provider specific input of the policy is missing.",
-                              "The request names no instanceType.", "Name the replication provider.")
+            raise bad_request(
+                "InvalidParameter",
+                "The provider specific input of the policy is missing.",
+                "The request names no instanceType.",
+                "Name the replication provider.",
+            )
         body = {**self.identity(cloud, path), "properties": {"friendlyName": path.name, "providerSpecificDetails": details(sent, before)}}
         return begin(cloud, request, body["id"], scenario, "site_recovery.put", target_name=path.name, body=body)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
-        users = [m["name"] for m in cloud.store.of_type(CONTAINER_MAPPING, vault_of(body["id"]))
-                 if str(m["properties"].get("policyId", "")).lower() == body["id"].lower()]
+        users = [
+            m["name"]
+            for m in cloud.store.of_type(CONTAINER_MAPPING, vault_of(body["id"]))
+            if str(m["properties"].get("policyId", "")).lower() == body["id"].lower()
+        ]
         if users:
-            raise bad_request("PolicyInUse", f"The policy '{path.name}' is associated with protection containers.",
-                              f"Container mappings that use it: {', '.join(users)}.", "Remove the container mappings first.")
+            raise bad_request(
+                "PolicyInUse",
+                f"The policy '{path.name}' is associated with protection containers.",
+                f"Container mappings that use it: {', '.join(users)}.",
+                "Remove the container mappings first.",
+            )
         return begin(cloud, request, body["id"], "policy.remove", "site_recovery.delete", resource=body["id"])

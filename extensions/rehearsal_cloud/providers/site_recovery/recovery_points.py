@@ -40,9 +40,16 @@ def recovery_points(cloud: Cloud, item: Body) -> Iterator[Body]:
 def _point(item: Body, moment: int, kind: str) -> Body:
     name = entity_guid(item["id"], str(moment))
     disks = [one["diskName"] for one in item["properties"]["providerSpecificDetails"].get("protectedManagedDisks") or []]
-    return {"name": name, "type": RECOVERY_POINT, "id": f"{item['id']}/recoveryPoints/{name}", "properties": {
-        "recoveryPointTime": asr_time(moment), "recoveryPointType": kind, "providerSpecificDetails": {
-            "instanceType": "A2A", "recoveryPointSyncType": "PerVmRecoveryPoint", "disks": disks}}}
+    return {
+        "name": name,
+        "type": RECOVERY_POINT,
+        "id": f"{item['id']}/recoveryPoints/{name}",
+        "properties": {
+            "recoveryPointTime": asr_time(moment),
+            "recoveryPointType": kind,
+            "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointSyncType": "PerVmRecoveryPoint", "disks": disks},
+        },
+    }
 
 
 class RecoveryPoints(SiteRecoveryType):

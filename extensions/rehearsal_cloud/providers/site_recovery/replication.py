@@ -74,8 +74,12 @@ def start(cloud: Cloud, item: Body) -> None:
     seconds = size * COPY_SECONDS_PER_GIB
     copied = cloud.clock.now + seconds
     drop(cloud, item["id"])
-    for moment, stage in ((copied - seconds / 2, "copying"), (copied, "copied"),
-                          (copied + FIRST_POINT_SECONDS, "protected"), (copied + FIRST_POINT_SECONDS + VALIDATOR_SECONDS, "validated")):
+    for moment, stage in (
+        (copied - seconds / 2, "copying"),
+        (copied, "copied"),
+        (copied + FIRST_POINT_SECONDS, "protected"),
+        (copied + FIRST_POINT_SECONDS + VALIDATOR_SECONDS, "validated"),
+    ):
         cloud.timeline.put(moment, "site_recovery.replication", item=key(item["id"]), stage=stage)
 
 
@@ -121,11 +125,18 @@ def _protected(cloud: Cloud, item: Body, details: Body) -> None:
     for disk in details.get("protectedManagedDisks") or []:
         disk["recoveryOrignalTargetDiskId"] = "" if disk.get("recoveryOrignalTargetDiskId") else None
     details.update(
-        monitoringJobType="InitialReplication", monitoringPercentageCompletion=0,  # not reset (recorded traffic)
-        vmProtectionState="Protected", vmProtectionStateDescription="Protected", lastHeartbeat=asr_time(now),
-        lifecycleId=private.setdefault("lifecycle", cloud.guid()), rpoInSeconds=95, lastRpoCalculatedTime=asr_time(now - 95),
-        selectedRecoveryAzureNetworkId=private.get("network"), vmNics=nics(cloud, item),
-        agentCertificateExpiryDate=asr_time(now + 3 * 365 * 86400)[:19] + "Z")
+        monitoringJobType="InitialReplication",
+        monitoringPercentageCompletion=0,  # not reset (recorded traffic)
+        vmProtectionState="Protected",
+        vmProtectionStateDescription="Protected",
+        lastHeartbeat=asr_time(now),
+        lifecycleId=private.setdefault("lifecycle", cloud.guid()),
+        rpoInSeconds=95,
+        lastRpoCalculatedTime=asr_time(now - 95),
+        selectedRecoveryAzureNetworkId=private.get("network"),
+        vmNics=nics(cloud, item),
+        agentCertificateExpiryDate=asr_time(now + 3 * 365 * 86400)[:19] + "Z",
+    )
 
 
 def validate(cloud: Cloud, item: Body) -> None:
@@ -134,13 +145,25 @@ def validate(cloud: Cloud, item: Body) -> None:
     known = [error for error in properties.get("healthErrors") or [] if error.get("errorCode") == "161011"]
     if known or properties.get("lastSuccessfulTestFailoverTime") or properties["protectionState"] != PROTECTED[0]:
         return
-    properties.setdefault("healthErrors", []).append({
-        "innerHealthErrors": [], "errorSource": "ReplicationUnitFailoverValidatorError", "errorType": "8010", "errorLevel": "Warning",
-        "errorCategory": "TestFailover", "errorCode": "161011", "summaryMessage": "",
-        "errorMessage": f"No successful test failover has been done on the virtual machine '{properties['friendlyName']}'.",
-        "possibleCauses": "No successful test failover has been done on the virtual machine after it was replicated.",
-        "recommendedAction": "Do a test failover on the virtual machine.", "creationTimeUtc": asr_time(cloud.clock.now),
-        "recoveryProviderErrorMessage": None, "entityId": machine_guid(item), "errorId": "6:8010", "customerResolvability": "NotAllowed"})
+    properties.setdefault("healthErrors", []).append(
+        {
+            "innerHealthErrors": [],
+            "errorSource": "ReplicationUnitFailoverValidatorError",
+            "errorType": "8010",
+            "errorLevel": "Warning",
+            "errorCategory": "TestFailover",
+            "errorCode": "161011",
+            "summaryMessage": "",
+            "errorMessage": f"No successful test failover has been done on the virtual machine '{properties['friendlyName']}'.",
+            "possibleCauses": "No successful test failover has been done on the virtual machine after it was replicated.",
+            "recommendedAction": "Do a test failover on the virtual machine.",
+            "creationTimeUtc": asr_time(cloud.clock.now),
+            "recoveryProviderErrorMessage": None,
+            "entityId": machine_guid(item),
+            "errorId": "6:8010",
+            "customerResolvability": "NotAllowed",
+        }
+    )
     properties["failoverHealth"] = "Warning"
 
 

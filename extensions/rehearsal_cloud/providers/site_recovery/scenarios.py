@@ -55,55 +55,117 @@ SCENARIOS = {
     "plan": _one("CreateRecoveryPlan", "Create a recovery plan", "RecoveryPlan", 1),
     "plan.update": _one("UpdateRecoveryPlan", "Update a recovery plan", "RecoveryPlan", 1),
     "plan.remove": _one("DeleteRecoveryPlan", "Delete a recovery plan", "RecoveryPlan", 1, "DeleteRecoveryPlanTask"),
-    "health": Scenario("RefreshVaultHealth", "Refresh vault health", "Vault", 1,
-                       (("RefreshFailoverHealthTask", "Refreshing failover health"),)),
+    "health": Scenario(
+        "RefreshVaultHealth", "Refresh vault health", "Vault", 1, (("RefreshFailoverHealthTask", "Refreshing failover health"),)
+    ),
     "export": _one("ExportJobs", "Export jobs", "Vault", 2),
-    "item": Scenario("EnableDr", "Enable replication", "ProtectionEntity", 310, (
-        ("EnableProtectionPrerequisitesCheckTask", "Prerequisites check for enabling protection"),
-        ("InstallMobilityServiceTask", "Installing Mobility Service and preparing target"),
-        ("EnableReplicationTask", "Enable replication"),
-        ("StartInitialReplicationTask", "Starting initial replication"))),
+    "item": Scenario(
+        "EnableDr",
+        "Enable replication",
+        "ProtectionEntity",
+        310,
+        (
+            ("EnableProtectionPrerequisitesCheckTask", "Prerequisites check for enabling protection"),
+            ("InstallMobilityServiceTask", "Installing Mobility Service and preparing target"),
+            ("EnableReplicationTask", "Enable replication"),
+            ("StartInitialReplicationTask", "Starting initial replication"),
+        ),
+    ),
     "item.update": _one("UpdateVmProperties", "Update the virtual machine", "ProtectionEntity", 5),
     "item.remove": _one("DisableDr", "Disable replication", "ProtectionEntity", 111),
-    "updateMobilityService": Scenario("UpdateMobilityService", "Update Mobility Service", "ProtectionEntity", 300,
-                                      (("UpdateMobilityServiceTask", "Updating Mobility Service"),)),
+    "updateMobilityService": Scenario(
+        "UpdateMobilityService",
+        "Update Mobility Service",
+        "ProtectionEntity",
+        300,
+        (("UpdateMobilityServiceTask", "Updating Mobility Service"),),
+    ),
     "repairReplication": _one("RepairVMReplication", "Resynchronize the virtual machine", "ProtectionEntity", 60),
-    "testFailover": Scenario("TestFailover", "Test failover", "ProtectionEntity", 80, (
-        ("TestFailoverPreflightChecksTask", "Prerequisites check for test failover"),
-        ("BeginTestFailoverTask", "Create test environment"),
-        ("PrepareTestProtectedEntitiesTask", "Create test virtual machine"),
-        ("StartTestVirtualMachineTask", "Start the virtual machine")), "TestFailoverJobDetails"),
-    "testFailoverCleanup": Scenario("TestFailoverCleanup", "Test failover cleanup", "ProtectionEntity", 67, (
-        ("TestFailoverCleanupPreflightChecksTask", "Prerequisites check for test failover cleanup"),
-        ("EndTestFailoverTask", "Clean up the test environment"),
-        ("CleanupTestProtectedEntitiesTask", "Clean up the test virtual machine"))),
-    "unplannedFailover": Scenario("UnplannedFailover", "Failover", "ProtectionEntity", 139, (
-        ("UnplannedFailoverPreflightChecksTask", "Prerequisites check for failover"),
-        ("ShutdownVmOnPrimary", "Shut down the virtual machine"),
-        ("PrepareForFailoverTask", "Preparing for failover"),
-        ("FailoverTask", "Start failover"),
-        ("StartVmOnSecondary", "Start the virtual machine")), "FailoverJobDetails"),
-    "plannedFailover": Scenario("PlannedFailover", "Planned failover", "ProtectionEntity", 688, (
-        ("PlannedFailoverPreflightChecksTask", "Prerequisites check for planned failover"),
-        ("ShutdownVmOnPrimary", "Shut down the virtual machine"),
-        ("PrepareForFailoverTask", "Preparing for failover"),
-        ("FailoverTask", "Start failover"),
-        ("StartVmOnSecondary", "Start the virtual machine")), "FailoverJobDetails"),
+    "testFailover": Scenario(
+        "TestFailover",
+        "Test failover",
+        "ProtectionEntity",
+        80,
+        (
+            ("TestFailoverPreflightChecksTask", "Prerequisites check for test failover"),
+            ("BeginTestFailoverTask", "Create test environment"),
+            ("PrepareTestProtectedEntitiesTask", "Create test virtual machine"),
+            ("StartTestVirtualMachineTask", "Start the virtual machine"),
+        ),
+        "TestFailoverJobDetails",
+    ),
+    "testFailoverCleanup": Scenario(
+        "TestFailoverCleanup",
+        "Test failover cleanup",
+        "ProtectionEntity",
+        67,
+        (
+            ("TestFailoverCleanupPreflightChecksTask", "Prerequisites check for test failover cleanup"),
+            ("EndTestFailoverTask", "Clean up the test environment"),
+            ("CleanupTestProtectedEntitiesTask", "Clean up the test virtual machine"),
+        ),
+    ),
+    "unplannedFailover": Scenario(
+        "UnplannedFailover",
+        "Failover",
+        "ProtectionEntity",
+        139,
+        (
+            ("UnplannedFailoverPreflightChecksTask", "Prerequisites check for failover"),
+            ("ShutdownVmOnPrimary", "Shut down the virtual machine"),
+            ("PrepareForFailoverTask", "Preparing for failover"),
+            ("FailoverTask", "Start failover"),
+            ("StartVmOnSecondary", "Start the virtual machine"),
+        ),
+        "FailoverJobDetails",
+    ),
+    "plannedFailover": Scenario(
+        "PlannedFailover",
+        "Planned failover",
+        "ProtectionEntity",
+        688,
+        (
+            ("PlannedFailoverPreflightChecksTask", "Prerequisites check for planned failover"),
+            ("ShutdownVmOnPrimary", "Shut down the virtual machine"),
+            ("PrepareForFailoverTask", "Preparing for failover"),
+            ("FailoverTask", "Start failover"),
+            ("StartVmOnSecondary", "Start the virtual machine"),
+        ),
+        "FailoverJobDetails",
+    ),
     "failoverCommit": _one("CommitFailover", "Commit", "ProtectionEntity", 8),
     "failoverCancel": _one("CancelFailover", "Cancel failover", "ProtectionEntity", 60),
     "applyRecoveryPoint": _one("ChangePit", "Change recovery point", "ProtectionEntity", 100),
-    "reProtect": Scenario("SwitchReplicationGroupProtection", "Reprotect", "ProtectionEntity", 414, (
-        ("ReprotectPreflightChecksTask", "Prerequisites check for reprotect"),
-        ("SwitchProtectionTask", "Switching protection"),
-        ("StartInitialReplicationTask", "Starting replication"))),
+    "reProtect": Scenario(
+        "SwitchReplicationGroupProtection",
+        "Reprotect",
+        "ProtectionEntity",
+        414,
+        (
+            ("ReprotectPreflightChecksTask", "Prerequisites check for reprotect"),
+            ("SwitchProtectionTask", "Switching protection"),
+            ("StartInitialReplicationTask", "Starting replication"),
+        ),
+    ),
 }
 
 
 def task(name: str, friendly_name: str, kind: str = "TaskDetails", details: Body | None = None) -> Body:
     """A task that has not begun."""
-    return {"taskId": name, "name": name, "startTime": UNSET, "endTime": UNSET, "allowedActions": [], "friendlyName": friendly_name,
-            "state": "NotStarted", "stateDescription": "NotStarted", "taskType": kind,
-            "customDetails": details if details is not None else {"instanceType": kind}, "groupTaskCustomDetails": None, "errors": []}
+    return {
+        "taskId": name,
+        "name": name,
+        "startTime": UNSET,
+        "endTime": UNSET,
+        "allowedActions": [],
+        "friendlyName": friendly_name,
+        "state": "NotStarted",
+        "stateDescription": "NotStarted",
+        "taskType": kind,
+        "customDetails": details if details is not None else {"instanceType": kind},
+        "groupTaskCustomDetails": None,
+        "errors": [],
+    }
 
 
 def begin_task(one: Body, now: float) -> None:
@@ -124,24 +186,36 @@ def all_tasks(tasks: list[Body]) -> Iterator[Body]:
         yield from all_tasks((one["groupTaskCustomDetails"] or {}).get("childTasks", []))
 
 
-def create(cloud: Cloud, request: Request, name: str, target: str, scenario: Scenario, target_name: str = "",
-           details: Body | None = None) -> Body:
+def create(
+    cloud: Cloud, request: Request, name: str, target: str, scenario: Scenario, target_name: str = "", details: Body | None = None
+) -> Body:
     """Store a running job of this name and give it back. target: the id of what it works on (in a vault, or the vault)."""
     vault = vault_of(target)
-    activity = "{} ActivityId: {}".format(request.headers.get("x-ms-client-request-id") or cloud.guid(),
-                                          request.headers.get("x-ms-correlation-request-id") or cloud.guid())
+    activity = "{} ActivityId: {}".format(
+        request.headers.get("x-ms-client-request-id") or cloud.guid(), request.headers.get("x-ms-correlation-request-id") or cloud.guid()
+    )
     properties = {
-        "activityId": activity, "scenarioName": scenario.name, "friendlyName": scenario.friendly_name, "state": "InProgress",
-        "stateDescription": "InProgress", "tasks": [task(*one) for one in scenario.tasks], "errors": [],
-        "startTime": asr_time(cloud.clock.now), "allowedActions": ["Cancel"], "targetObjectId": entity_guid(target),
-        "targetObjectName": target_name, "targetInstanceType": scenario.target_type,
-        "customDetails": {"instanceType": scenario.details, "affectedObjectDetails": {}, **(details or {})}}
+        "activityId": activity,
+        "scenarioName": scenario.name,
+        "friendlyName": scenario.friendly_name,
+        "state": "InProgress",
+        "stateDescription": "InProgress",
+        "tasks": [task(*one) for one in scenario.tasks],
+        "errors": [],
+        "startTime": asr_time(cloud.clock.now),
+        "allowedActions": ["Cancel"],
+        "targetObjectId": entity_guid(target),
+        "targetObjectName": target_name,
+        "targetInstanceType": scenario.target_type,
+        "customDetails": {"instanceType": scenario.details, "affectedObjectDetails": {}, **(details or {})},
+    }
     job: Body = {"id": f"{asr_id(vault)}/replicationJobs/{name}", "name": name, "type": JOB, "properties": properties}
     cloud.store.put(job["id"], job)
     cloud.store.private(job["id"]).update(target=target, method=request.method, path=request.path, body=request.body)
     for number in range(len(scenario.tasks)):
-        cloud.timeline.put(cloud.clock.now + scenario.seconds * number / len(scenario.tasks), "site_recovery.job.task",
-                           job=job["id"], number=number)
+        cloud.timeline.put(
+            cloud.clock.now + scenario.seconds * number / len(scenario.tasks), "site_recovery.job.task", job=job["id"], number=number
+        )
     return job
 
 
@@ -171,14 +245,26 @@ def end(cloud: Cloud, job: Body, state: str, error: Body | None = None) -> None:
     for one in all_tasks(properties["tasks"]):
         if not failed or one["state"] in ("InProgress", "Suspended"):
             end_task(one, now, state if failed else "Succeeded")
-    properties.update(state=state, stateDescription=DESCRIPTIONS.get(state, state), endTime=asr_time(int(now))[:19] + "Z",
-                      allowedActions=["Restart"] if state == "Failed" else [])
+    properties.update(
+        state=state,
+        stateDescription=DESCRIPTIONS.get(state, state),
+        endTime=asr_time(int(now))[:19] + "Z",
+        allowedActions=["Restart"] if state == "Failed" else [],
+    )
 
 
 def job_error(error: Body, now: float, activity: str, task_id: str) -> Body:
     """An error as a job tells it. error: {"code", "message"[, "possibleCauses", "recommendedAction"]}."""
-    return {"serviceErrorDetails": {"code": error["code"], "message": error["message"],
-                                    "possibleCauses": error.get("possibleCauses", ""),
-                                    "recommendedAction": error.get("recommendedAction", "Resolve the issue and restart the job."),
-                                    "activityId": activity.rpartition(" ")[2]},
-            "providerErrorDetails": None, "errorLevel": "Error", "creationTime": asr_time(now), "taskId": task_id}
+    return {
+        "serviceErrorDetails": {
+            "code": error["code"],
+            "message": error["message"],
+            "possibleCauses": error.get("possibleCauses", ""),
+            "recommendedAction": error.get("recommendedAction", "Resolve the issue and restart the job."),
+            "activityId": activity.rpartition(" ")[2],
+        },
+        "providerErrorDetails": None,
+        "errorLevel": "Error",
+        "creationTime": asr_time(now),
+        "taskId": task_id,
+    }

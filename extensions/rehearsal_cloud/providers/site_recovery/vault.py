@@ -54,23 +54,40 @@ class VaultHealth(SiteRecoveryType):
     def result(self, cloud: Cloud, request: Request, path: Path, job: Body | None) -> Body:
         vault = vault_of(path.resource_id)
         items = list(cloud.store.of_type(ITEM, vault))
-        counts = {f"protectedItems{name}": _count(items, "replicationHealth", value)
-                  for name, value in (("CriticalCount", "Critical"), ("WarningCount", "Warning"), ("NeutralCount", "None"))}
-        counts |= {f"protectedItems{area}{level}Count": sum(
-            1 for item in items for error in item["properties"].get("healthErrors") or []
-            if error.get("errorCategory") == area and error.get("errorLevel") == {"Critical": "Error", "Warning": "Warning"}[level])
-            for area in ("TestFailover", "Configuration") for level in ("Critical", "Warning")}
+        counts = {
+            f"protectedItems{name}": _count(items, "replicationHealth", value)
+            for name, value in (("CriticalCount", "Critical"), ("WarningCount", "Warning"), ("NeutralCount", "None"))
+        }
+        counts |= {
+            f"protectedItems{area}{level}Count": sum(
+                1
+                for item in items
+                for error in item["properties"].get("healthErrors") or []
+                if error.get("errorCategory") == area and error.get("errorLevel") == {"Critical": "Error", "Warning": "Warning"}[level]
+            )
+            for area in ("TestFailover", "Configuration")
+            for level in ("Critical", "Warning")
+        }
         counts |= {f"protectedItemsFailoverHealth{level}Count": _count(items, "failoverHealth", level) for level in ("Critical", "Warning")}
         categorized = {
             "testFailoverApplicableProtectedItemsCount": sum(1 for i in items if "TestFailover" in i["properties"]["allowedOperations"]),
             "testFailoverInProgressProtectedItemsCount": sum(
-                1 for i in items if (i["properties"].get("currentScenario") or {}).get("scenarioName") == "TestFailover"),
-            "testFailoverWaitingProtectedItemsCount": _count(items, "testFailoverState", "WaitingForCompletion"), **counts}
+                1 for i in items if (i["properties"].get("currentScenario") or {}).get("scenarioName") == "TestFailover"
+            ),
+            "testFailoverWaitingProtectedItemsCount": _count(items, "testFailoverState", "WaitingForCompletion"),
+            **counts,
+        }
         return {
-            "name": "Default", "type": self.kind, "id": f"{asr_id(stored_id(cloud, vault))}/replicationVaultHealth/Default",
-            "properties": {"vaultErrors": [],
-                           "protectedItemsHealth": {"resourceCount": len(items), "issues": [], "categorizedResourceCounts": categorized},
-                           "fabricsHealth": _health(cloud, FABRIC, vault), "containersHealth": _health(cloud, CONTAINER, vault)}}
+            "name": "Default",
+            "type": self.kind,
+            "id": f"{asr_id(stored_id(cloud, vault))}/replicationVaultHealth/Default",
+            "properties": {
+                "vaultErrors": [],
+                "protectedItemsHealth": {"resourceCount": len(items), "issues": [], "categorizedResourceCounts": categorized},
+                "fabricsHealth": _health(cloud, FABRIC, vault),
+                "containersHealth": _health(cloud, CONTAINER, vault),
+            },
+        }
 
     def _refresh(self, cloud: Cloud, request: Request, path: Path) -> Response:
         self.require_scope(cloud, path)
@@ -87,11 +104,18 @@ def _versions(*names: str) -> list[dict[str, str]]:
 
 # A part of what the service supports (recorded traffic lists every minor version).
 SYSTEMS = [
-    ("centos", "linux", ("7.*", "8.*")), ("debian", "linux", ("9", "10", "11", "12")), ("oracle", "linux", ("7.*", "8.*", "9.1")),
-    ("redhat", "linux", ("7.*", "8.*", "9.0", "9.1")), ("suse", "linux", ("12",)), ("sles", "linux", ("15",)),
-    ("ubuntu", "linux", ("16.04", "18.04", "20.04", "22.04")), ("Windows Server 2012 R2 Datacenter", "windows", ("6.3",)),
-    ("Windows Server 2016 Datacenter", "windows", ("6.3", "10.0")), ("Windows Server Datacenter", "windows", ("10.0",)),
-    ("Windows 10", "windows", ("10.0",))]
+    ("centos", "linux", ("7.*", "8.*")),
+    ("debian", "linux", ("9", "10", "11", "12")),
+    ("oracle", "linux", ("7.*", "8.*", "9.1")),
+    ("redhat", "linux", ("7.*", "8.*", "9.0", "9.1")),
+    ("suse", "linux", ("12",)),
+    ("sles", "linux", ("15",)),
+    ("ubuntu", "linux", ("16.04", "18.04", "20.04", "22.04")),
+    ("Windows Server 2012 R2 Datacenter", "windows", ("6.3",)),
+    ("Windows Server 2016 Datacenter", "windows", ("6.3", "10.0")),
+    ("Windows Server Datacenter", "windows", ("10.0",)),
+    ("Windows 10", "windows", ("10.0",)),
+]
 
 
 class SupportedOperatingSystems(SiteRecoveryType):
@@ -103,9 +127,15 @@ class SupportedOperatingSystems(SiteRecoveryType):
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
         self.require_scope(cloud, path)
         systems = [{"osName": name, "osType": family, "osVersions": _versions(*versions)} for name, family, versions in SYSTEMS]
-        return cloud.answer(200, {"id": f"{asr_id(stored_id(cloud, path.resource_id))}/replicationSupportedOperatingSystems/Default",
-                                  "name": "Default", "type": self.kind,
-                                  "properties": {"supportedOsList": [{"instanceType": "A2A", "supportedOs": systems}]}})
+        return cloud.answer(
+            200,
+            {
+                "id": f"{asr_id(stored_id(cloud, path.resource_id))}/replicationSupportedOperatingSystems/Default",
+                "name": "Default",
+                "type": self.kind,
+                "properties": {"supportedOsList": [{"instanceType": "A2A", "supportedOs": systems}]},
+            },
+        )
 
 
 class ProtectableItems(SiteRecoveryType):
@@ -119,17 +149,25 @@ class ProtectableItems(SiteRecoveryType):
             return cloud.answer(200, {"value": [], "nextLink": None})
         answer = super().list(cloud, request, path)
         if answer.body["value"] and answer.body["nextLink"] is None:
-            answer.body["nextLink"] = (f"{request.base_url}{request.path}?api-version={request.api_version}"
-                                       "&$skipToken=ReplicationGroup%3ABegin")
+            answer.body["nextLink"] = (
+                f"{request.base_url}{request.path}?api-version={request.api_version}&$skipToken=ReplicationGroup%3ABegin"
+            )
         return answer
 
 
 READ_ONLY = (
-    f"{VAULT}/replicationAppliances", f"{VAULT}/replicationEvents", f"{VAULT}/replicationProtectionIntents",
-    f"{FABRIC}/replicationNetworks", f"{FABRIC}/replicationLogicalNetworks", f"{FABRIC}/replicationRecoveryServicesProviders",
-    f"{FABRIC}/replicationvCenters", f"{FABRIC}/replicationStorageClassifications",
+    f"{VAULT}/replicationAppliances",
+    f"{VAULT}/replicationEvents",
+    f"{VAULT}/replicationProtectionIntents",
+    f"{FABRIC}/replicationNetworks",
+    f"{FABRIC}/replicationLogicalNetworks",
+    f"{FABRIC}/replicationRecoveryServicesProviders",
+    f"{FABRIC}/replicationvCenters",
+    f"{FABRIC}/replicationStorageClassifications",
     f"{FABRIC}/replicationStorageClassifications/replicationStorageClassificationMappings",
-    f"{CONTAINER}/replicationMigrationItems", f"{CONTAINER}/replicationProtectionClusters")
+    f"{CONTAINER}/replicationMigrationItems",
+    f"{CONTAINER}/replicationProtectionClusters",
+)
 
 
 def read_only() -> list[ResourceType]:

@@ -27,15 +27,23 @@ def target(name: str, state: str = "changed", **more: Any) -> dict[str, Any]:
 def test_a_run_without_failures_succeeded() -> None:
     found = record([step(changed=True, vault_id="/v", targets=[target("web-01", actions=["install"])])], {"user": "ann"})
     assert (found["outcome"], found["failures"], found["about"], found["vault_id"]) == ("succeeded", [], {"user": "ann"}, "/v")
-    assert found["steps"][0]["machines"] == [{"name": "web-01", "id": "/web-01", "state": "changed", "changed": True, "actions": ["install"]}]
+    assert found["steps"][0]["machines"] == [
+        {"name": "web-01", "id": "/web-01", "state": "changed", "changed": True, "actions": ["install"]}
+    ]
 
 
 def test_each_failed_machine_is_named_with_what_to_do() -> None:
-    targets = [target("web-01", "failed", reason="no capacity", error=ERROR), target("web-02", "timed_out", reason="late"), target("web-03")]
+    targets = [
+        target("web-01", "failed", reason="no capacity", error=ERROR),
+        target("web-02", "timed_out", reason="late"),
+        target("web-03"),
+    ]
     found = record([step(failed=True, msg="2 of 3 failed", targets=targets)])
     assert found["outcome"] == "failed"
     assert [(failure["machine"], failure["reason"], failure["recommended_action"]) for failure in found["failures"]] == [
-        ("web-01", "no capacity", "Choose another size."), ("web-02", "late", None)]
+        ("web-01", "no capacity", "Choose another size."),
+        ("web-02", "late", None),
+    ]
 
 
 def test_a_tolerated_failure_still_fails_the_record() -> None:
@@ -44,7 +52,9 @@ def test_a_tolerated_failure_still_fails_the_record() -> None:
 
 def test_a_step_that_failed_as_a_whole_says_why() -> None:
     found = record([step(failed=True, msg="Could not sign in.", error=ERROR)])
-    assert [(failure["step"], failure["machine"], failure["reason"]) for failure in found["failures"]] == [("Failover", None, "Could not sign in.")]
+    assert [(failure["step"], failure["machine"], failure["reason"]) for failure in found["failures"]] == [
+        ("Failover", None, "Could not sign in.")
+    ]
 
 
 @pytest.mark.parametrize("result", [{}, None, {"skipped": True, "changed": False}])
@@ -66,7 +76,9 @@ def test_without_a_measured_time_nothing_is_met() -> None:
 
 def test_a_step_takes_as_long_as_its_job_or_its_machines() -> None:
     machines = [target("web-01", started="T2", ended="T4"), target("web-02", started="T1", ended="T3"), target("web-03")]
-    spans = [(one["started"], one["ended"]) for one in record([step(job={"started": "T0", "ended": "T9"}), step(targets=machines)])["steps"]]
+    spans = [
+        (one["started"], one["ended"]) for one in record([step(job={"started": "T0", "ended": "T9"}), step(targets=machines)])["steps"]
+    ]
     assert spans == [("T0", "T9"), ("T1", "T4")]
 
 

@@ -41,8 +41,15 @@ class FakeAzure:
 class Switch(Step[bool]):
     """A switch per target that is wanted on. `log` has what happened: (step, what, target)."""
 
-    def __init__(self, name: str = "switch", log: list[tuple[str, str, str]] | None = None, *, on: Sequence[str] = (), late: int = 0,
-                 wait: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "switch",
+        log: list[tuple[str, str, str]] | None = None,
+        *,
+        on: Sequence[str] = (),
+        late: int = 0,
+        wait: bool = False,
+    ) -> None:
         """on: the targets that are on already; late: how many looks it takes until a change shows; wait: it comes on by waiting."""
         self.name, self.log, self.late, self.wait = name, [] if log is None else log, late, wait
         self.on = set(on)
@@ -76,8 +83,9 @@ class Switch(Step[bool]):
         self.trouble(what, target.name)
 
 
-def run(steps: Sequence[Step[Any]], names: str = "a", *, check: bool = False, timeout: float = 60,
-        azure: FakeAzure | None = None) -> Report:
+def run(
+    steps: Sequence[Step[Any]], names: str = "a", *, check: bool = False, timeout: float = 60, azure: FakeAzure | None = None
+) -> Report:
     targets = [Target(f"/t/{name}", name) for name in names]
     return asyncio.run(fleet.run(azure or FakeAzure(), targets, steps, check=check, timeout=timeout, noun="machines"))
 
@@ -90,6 +98,7 @@ def raising(error: Exception, what: str, *names: str) -> Callable[[str, str], No
     def trouble(doing: str, target: str) -> None:
         if doing == what and target in names:
             raise error
+
     return trouble
 
 
@@ -127,9 +136,14 @@ def test_the_steps_of_a_target_go_in_order_and_look_again_behind_one_that_acted(
     log: list[tuple[str, str, str]] = []
     run([Switch("one", log, wait=True), Switch("two", log)])
     assert [(name, what) for name, what, target in log] == [
-        ("one", "observe"), ("two", "observe"),
-        ("one", "apply"), ("one", "observe"),
-        ("two", "observe"), ("two", "apply"), ("two", "observe")]
+        ("one", "observe"),
+        ("two", "observe"),
+        ("one", "apply"),
+        ("one", "observe"),
+        ("two", "observe"),
+        ("two", "apply"),
+        ("two", "observe"),
+    ]
 
 
 def test_an_independent_step_does_not_look_again_behind_another() -> None:
@@ -152,11 +166,14 @@ def test_a_change_that_does_not_show_yet_is_waited_for_with_growing_intervals() 
     assert len(azure.paused) == 3 and azure.paused == sorted(azure.paused) and azure.paused[0] < azure.paused[-1]
 
 
-@pytest.mark.parametrize(("error", "changed"), [
-    (AzureError("switch", "/t/b", status=403, code="AuthorizationFailed", message="No."), False),
-    (AzureError("switch", "/t/b", message="The connection broke.", accepted=None), True),
-    (OperationFailed("switch", "/t/b", status="Failed", code="Broken", message="No.", accepted=True), True),
-])
+@pytest.mark.parametrize(
+    ("error", "changed"),
+    [
+        (AzureError("switch", "/t/b", status=403, code="AuthorizationFailed", message="No."), False),
+        (AzureError("switch", "/t/b", message="The connection broke.", accepted=None), True),
+        (OperationFailed("switch", "/t/b", status="Failed", code="Broken", message="No.", accepted=True), True),
+    ],
+)
 def test_one_failure_is_named_and_the_others_are_done(error: AzureError, changed: bool) -> None:
     switch = Switch()
     switch.trouble = raising(error, "apply", "b")
@@ -198,6 +215,7 @@ def test_a_target_that_cannot_be_read_fails_alone_and_one_that_is_not_for_us_is_
             raise AzureError("read", "/t/a", status=404)
         if target == "b":
             raise Skip("b is no machine")
+
     switch.trouble = trouble
     report = run([switch], "abc")
     assert states(report) == {"a": "failed", "b": "skipped", "c": "changed"}
@@ -254,5 +272,9 @@ def test_progress_tells_the_plan_and_each_failure(tmp_path: Path, monkeypatch: p
     switch.trouble = raising(AzureDRError("No power."), "apply", "b")
     run([switch], "ab")
     lines = [json.loads(line)["text"] for line in (tmp_path / "lines").read_text().splitlines()]
-    assert lines == ["looking at 2 machines", "2 machines, 2 actions: turn switch on (2); at least 4 s by Azure's request limits alone",
-                     "b failed: No power.", "2 of 2 machines done; 1 failed"]
+    assert lines == [
+        "looking at 2 machines",
+        "2 machines, 2 actions: turn switch on (2); at least 4 s by Azure's request limits alone",
+        "b failed: No power.",
+        "2 of 2 machines done; 1 failed",
+    ]

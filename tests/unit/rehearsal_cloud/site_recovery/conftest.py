@@ -16,8 +16,10 @@ from rehearsal_cloud.providers import install
 SUBSCRIPTION = "/subscriptions/11111111-1111-1111-1111-111111111111"
 EAST, WEST = f"{SUBSCRIPTION}/resourceGroups/app-east", f"{SUBSCRIPTION}/resourceGroups/app-west"
 VAULT = f"{SUBSCRIPTION}/resourceGroups/recovery/providers/Microsoft.RecoveryServices/vaults/shield"
-CONTAINERS = {"east": "/replicationFabrics/east/replicationProtectionContainers/east-c",
-              "west": "/replicationFabrics/west/replicationProtectionContainers/west-c"}
+CONTAINERS = {
+    "east": "/replicationFabrics/east/replicationProtectionContainers/east-c",
+    "west": "/replicationFabrics/west/replicationProtectionContainers/west-c",
+}
 MAPPING = "/replicationProtectionContainerMappings/there"
 
 
@@ -94,35 +96,67 @@ def item_path(name: str, side: str = "east") -> str:
 
 
 def fabric(name: str, region: str, friendly: str) -> Any:
-    return {"id": f"{VAULT}/replicationFabrics/{name}", "properties": {
-        "friendlyName": friendly, "bcdrState": "Valid", "customDetails": {"instanceType": "Azure", "location": region}}}
+    return {
+        "id": f"{VAULT}/replicationFabrics/{name}",
+        "properties": {"friendlyName": friendly, "bcdrState": "Valid", "customDetails": {"instanceType": "Azure", "location": region}},
+    }
 
 
 def virtual_machine(name: str) -> Any:
     disk = {"id": f"{EAST}/providers/Microsoft.Compute/disks/{name}_os", "storageAccountType": "Premium_LRS"}
-    return {"id": f"{EAST}/providers/Microsoft.Compute/virtualMachines/{name}", "location": "eastus", "properties": {
-        "vmId": f"id-of-{name}", "hardwareProfile": {"vmSize": "Standard_D2s_v5"}, "provisioningState": "Succeeded",
-        "storageProfile": {"osDisk": {"osType": "Linux", "name": f"{name}_os", "diskSizeGB": 30, "managedDisk": disk}, "dataDisks": []},
-        "networkProfile": {"networkInterfaces": [{"id": f"{EAST}/providers/Microsoft.Network/networkInterfaces/{name}-nic"}]}}}
+    return {
+        "id": f"{EAST}/providers/Microsoft.Compute/virtualMachines/{name}",
+        "location": "eastus",
+        "properties": {
+            "vmId": f"id-of-{name}",
+            "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+            "provisioningState": "Succeeded",
+            "storageProfile": {"osDisk": {"osType": "Linux", "name": f"{name}_os", "diskSizeGB": 30, "managedDisk": disk}, "dataDisks": []},
+            "networkProfile": {"networkInterfaces": [{"id": f"{EAST}/providers/Microsoft.Network/networkInterfaces/{name}-nic"}]},
+        },
+    }
 
 
 def replicated(name: str) -> Any:
-    return {"id": VAULT + item_path(name), "properties": {
-        "friendlyName": name, "policyId": f"{VAULT}/replicationPolicies/daily", "recoveryFabricId": f"{VAULT}/replicationFabrics/west",
-        "primaryFabricFriendlyName": "East US", "recoveryFabricFriendlyName": "West US 3",
-        "primaryProtectionContainerFriendlyName": "east-c", "recoveryProtectionContainerFriendlyName": "west-c",
-        "recoveryContainerId": VAULT + CONTAINERS["west"], "providerSpecificDetails": {
-            "instanceType": "A2A", "fabricObjectId": f"{EAST}/providers/Microsoft.Compute/virtualMachines/{name}".lower(),
-            "recoveryAzureVMName": name, "recoveryAzureResourceGroupId": WEST, "tfoAzureVMName": f"{name}-test",
-            "agentVersion": "9.60.0.1", "isReplicationAgentUpdateRequired": False}}}
+    return {
+        "id": VAULT + item_path(name),
+        "properties": {
+            "friendlyName": name,
+            "policyId": f"{VAULT}/replicationPolicies/daily",
+            "recoveryFabricId": f"{VAULT}/replicationFabrics/west",
+            "primaryFabricFriendlyName": "East US",
+            "recoveryFabricFriendlyName": "West US 3",
+            "primaryProtectionContainerFriendlyName": "east-c",
+            "recoveryProtectionContainerFriendlyName": "west-c",
+            "recoveryContainerId": VAULT + CONTAINERS["west"],
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "fabricObjectId": f"{EAST}/providers/Microsoft.Compute/virtualMachines/{name}".lower(),
+                "recoveryAzureVMName": name,
+                "recoveryAzureResourceGroupId": WEST,
+                "tfoAzureVMName": f"{name}-test",
+                "agentVersion": "9.60.0.1",
+                "isReplicationAgentUpdateRequired": False,
+            },
+        },
+    }
 
 
 def plan(*groups: list[str], **actions: Any) -> Any:
     """A recovery plan as it is sent: a Boot group for each list of machines; actions are of the first group."""
-    return {"primaryFabricId": f"{VAULT}/replicationFabrics/east", "recoveryFabricId": f"{VAULT}/replicationFabrics/west",
-            "failoverDeploymentModel": "ResourceManager", "groups": [
-                {"groupType": "Boot", "replicationProtectedItems": [{"id": VAULT + item_path(name)} for name in names],
-                 **(actions if number == 0 else {})} for number, names in enumerate(groups)]}
+    return {
+        "primaryFabricId": f"{VAULT}/replicationFabrics/east",
+        "recoveryFabricId": f"{VAULT}/replicationFabrics/west",
+        "failoverDeploymentModel": "ResourceManager",
+        "groups": [
+            {
+                "groupType": "Boot",
+                "replicationProtectedItems": [{"id": VAULT + item_path(name)} for name in names],
+                **(actions if number == 0 else {}),
+            }
+            for number, names in enumerate(groups)
+        ],
+    }
 
 
 @pytest.fixture
@@ -136,16 +170,37 @@ def empty() -> World:
 @pytest.fixture
 def world(empty: World) -> World:
     """The vault with both fabrics, containers, a policy, one mapping, and the items web, app and db."""
-    empty.cloud.seed([
-        fabric("east", "eastus", "East US"), fabric("west", "westus3", "West US 3"),
-        *({"id": VAULT + path, "properties": {"friendlyName": path[-6:], "fabricType": "Azure"}} for path in CONTAINERS.values()),
-        {"id": f"{VAULT}/replicationPolicies/daily", "properties": {"friendlyName": "daily", "providerSpecificDetails": {
-            "instanceType": "A2A", "recoveryPointHistory": 1440, "appConsistentFrequencyInMinutes": 60}}},
-        {"id": VAULT + CONTAINERS["east"] + MAPPING, "properties": {
-            "targetProtectionContainerId": VAULT + CONTAINERS["west"], "policyId": f"{VAULT}/replicationPolicies/daily", "state": "Paired",
-            "health": "Normal", "healthErrorDetails": [], "providerSpecificDetails": {
-                "instanceType": "A2A", "agentAutoUpdateStatus": "Disabled", "automationAccountArmId": None, "scheduleName": None}}},
-        *(make(name) for name in ("web", "app", "db") for make in (virtual_machine, replicated))])
+    empty.cloud.seed(
+        [
+            fabric("east", "eastus", "East US"),
+            fabric("west", "westus3", "West US 3"),
+            *({"id": VAULT + path, "properties": {"friendlyName": path[-6:], "fabricType": "Azure"}} for path in CONTAINERS.values()),
+            {
+                "id": f"{VAULT}/replicationPolicies/daily",
+                "properties": {
+                    "friendlyName": "daily",
+                    "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointHistory": 1440, "appConsistentFrequencyInMinutes": 60},
+                },
+            },
+            {
+                "id": VAULT + CONTAINERS["east"] + MAPPING,
+                "properties": {
+                    "targetProtectionContainerId": VAULT + CONTAINERS["west"],
+                    "policyId": f"{VAULT}/replicationPolicies/daily",
+                    "state": "Paired",
+                    "health": "Normal",
+                    "healthErrorDetails": [],
+                    "providerSpecificDetails": {
+                        "instanceType": "A2A",
+                        "agentAutoUpdateStatus": "Disabled",
+                        "automationAccountArmId": None,
+                        "scheduleName": None,
+                    },
+                },
+            },
+            *(make(name) for name in ("web", "app", "db") for make in (virtual_machine, replicated)),
+        ]
+    )
     empty.cloud.seed([{"id": WEST, "location": "westus3"}])
     return empty
 
@@ -160,6 +215,7 @@ def planned(world: World) -> World:
 @pytest.fixture
 def kit() -> Any:
     """Builders for the tests of this folder: kit.item("web"), kit.plan(["db"]), ..."""
+
     class Kit:
         item = staticmethod(item_path)
         plan = staticmethod(plan)

@@ -15,8 +15,15 @@ AUTOMATION = f"{OPS}/providers/Microsoft.Automation/automationAccounts/updates"
 def test_a_vault_is_made_by_an_operation_of_its_own_form(empty):
     path = empty.cloud.store.get("/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/recovery")["id"]
     path += "/providers/Microsoft.RecoveryServices/vaults/second"
-    answer = empty.cloud.handle(Request("PUT", path, {"api-version": "2024-04-01"}, {}, {
-        "location": "eastus", "sku": {"name": "Standard"}, "properties": {"publicNetworkAccess": "Enabled"}}))
+    answer = empty.cloud.handle(
+        Request(
+            "PUT",
+            path,
+            {"api-version": "2024-04-01"},
+            {},
+            {"location": "eastus", "sku": {"name": "Standard"}, "properties": {"publicNetworkAccess": "Enabled"}},
+        )
+    )
     assert answer.status == 201
     assert answer.body["properties"]["provisioningState"] == "Provisioning"
     assert empty.operation(answer)["status"] == "InProgress"
@@ -62,8 +69,11 @@ def test_ids_are_found_in_any_letter_case_and_answered_in_one(world, kit):
 
 
 def test_a_policy_answers_other_names_than_it_is_sent(world):
-    world.done("PUT", "/replicationPolicies/hv", {"providerSpecificInput": {
-        "instanceType": "HyperVReplicaAzure", "recoveryPointHistoryDuration": 2, "replicationInterval": 300}})
+    world.done(
+        "PUT",
+        "/replicationPolicies/hv",
+        {"providerSpecificInput": {"instanceType": "HyperVReplicaAzure", "recoveryPointHistoryDuration": 2, "replicationInterval": 300}},
+    )
     assert world.properties("/replicationPolicies/hv")["providerSpecificDetails"]["recoveryPointHistoryDurationInHours"] == 2
     world.done("PUT", "/replicationPolicies/a2a", {"providerSpecificInput": {"instanceType": "A2A", "multiVmSyncStatus": "Enable"}})
     assert world.properties("/replicationPolicies/a2a")["providerSpecificDetails"]["multiVmSyncStatus"] == "Enabled"
@@ -71,9 +81,14 @@ def test_a_policy_answers_other_names_than_it_is_sent(world):
     assert world.properties("/replicationPolicies/a2a")["providerSpecificDetails"]["recoveryPointHistory"] == 60
 
 
-@pytest.mark.parametrize(("method", "path", "code"), [
-    ("DELETE", "/replicationPolicies/daily", "PolicyInUse"), ("DELETE", "/replicationFabrics/east", "FabricInUse"),
-    ("POST", "/replicationFabrics/east/replicationProtectionContainers/east-c/remove", "ProtectionContainerInUse")])
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("DELETE", "/replicationPolicies/daily", "PolicyInUse"),
+        ("DELETE", "/replicationFabrics/east", "FabricInUse"),
+        ("POST", "/replicationFabrics/east/replicationProtectionContainers/east-c/remove", "ProtectionContainerInUse"),
+    ],
+)
 def test_what_is_in_use_is_not_removed(world, method, path, code):
     assert world.refused(method, path) == (400, code)
 
@@ -86,11 +101,21 @@ def test_a_mapping_pairs_its_containers_and_both_lists_show_it(world, kit):
 
 
 def test_auto_update_brings_schedules_and_repairs_its_own_errors(world, kit):
-    world.cloud.store.get(kit.vault + kit.mapping)["properties"].update(health="Warning", healthErrorDetails=[
-        {"errorCategory": "AgentAutoUpdateRunAsAccountExpired", "errorCode": "1"}])
-    job = world.done("PATCH", kit.mapping, {"providerSpecificInput": {
-        "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": AUTOMATION,
-        "automationAccountAuthenticationType": "SystemAssignedIdentity"}})
+    world.cloud.store.get(kit.vault + kit.mapping)["properties"].update(
+        health="Warning", healthErrorDetails=[{"errorCategory": "AgentAutoUpdateRunAsAccountExpired", "errorCode": "1"}]
+    )
+    job = world.done(
+        "PATCH",
+        kit.mapping,
+        {
+            "providerSpecificInput": {
+                "instanceType": "A2A",
+                "agentAutoUpdateStatus": "Enabled",
+                "automationAccountArmId": AUTOMATION,
+                "automationAccountAuthenticationType": "SystemAssignedIdentity",
+            }
+        },
+    )
     assert job["state"] == "Succeeded"
     properties = world.properties(kit.mapping)
     details = properties["providerSpecificDetails"]
@@ -103,14 +128,19 @@ def test_auto_update_brings_schedules_and_repairs_its_own_errors(world, kit):
 
 
 def test_auto_update_without_an_account_is_refused(world, kit):
-    assert world.refused("PATCH", kit.mapping, {"providerSpecificInput": {
-        "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled"}}) == (400, "AutomationAccountMissing")
+    assert world.refused("PATCH", kit.mapping, {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Enabled"}}) == (
+        400,
+        "AutomationAccountMissing",
+    )
 
 
 def test_a_change_that_a_fault_fails_changes_nothing(world, kit):
-    job = world.done("PATCH", kit.mapping, {"providerSpecificInput": {
-        "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": AUTOMATION}},
-        outcome={"status": "Failed", "code": "539", "message": "No permission on the account."})
+    job = world.done(
+        "PATCH",
+        kit.mapping,
+        {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": AUTOMATION}},
+        outcome={"status": "Failed", "code": "539", "message": "No permission on the account."},
+    )
     assert (job["state"], job["allowedActions"]) == ("Failed", ["Restart"])
     assert job["errors"][0]["serviceErrorDetails"]["code"] == "539"
     assert world.properties(kit.mapping)["providerSpecificDetails"]["agentAutoUpdateStatus"] == "Disabled"
@@ -119,8 +149,18 @@ def test_a_change_that_a_fault_fails_changes_nothing(world, kit):
 def test_a_network_mapping_between_regions_comes_back_in_lower_case(world, kit):
     path = "/replicationFabrics/east/replicationNetworks/azureNetwork/replicationNetworkMappings/n"
     network = f"{kit.west}/providers/Microsoft.Network/virtualNetworks/West-Net"
-    world.done("PUT", path, {"recoveryFabricName": "west", "recoveryNetworkId": network, "fabricSpecificDetails": {
-        "instanceType": "AzureToAzure", "primaryNetworkId": f"{kit.east}/providers/Microsoft.Network/virtualNetworks/East-Net"}})
+    world.done(
+        "PUT",
+        path,
+        {
+            "recoveryFabricName": "west",
+            "recoveryNetworkId": network,
+            "fabricSpecificDetails": {
+                "instanceType": "AzureToAzure",
+                "primaryNetworkId": f"{kit.east}/providers/Microsoft.Network/virtualNetworks/East-Net",
+            },
+        },
+    )
     properties = world.properties(path)
     assert properties["recoveryNetworkId"] == network.lower()
     assert properties["fabricSpecificSettings"]["recoveryFabricLocation"] == "westus3"

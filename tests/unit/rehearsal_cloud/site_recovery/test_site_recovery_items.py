@@ -17,10 +17,21 @@ def state(world, path):
 
 def enable(world, kit, name="new"):
     world.cloud.seed([kit.virtual_machine(name)])
-    return world.send("PUT", kit.item(name), {"policyId": f"{kit.vault}/replicationPolicies/daily", "providerSpecificDetails": {
-        "instanceType": "A2A", "fabricObjectId": f"{kit.east}/providers/Microsoft.Compute/virtualMachines/{name}",
-        "recoveryContainerId": kit.vault + kit.containers["west"], "recoveryResourceGroupId": kit.west,
-        "recoveryAzureNetworkId": f"{kit.west}/providers/Microsoft.Network/virtualNetworks/west", "recoverySubnetName": "apps"}})
+    return world.send(
+        "PUT",
+        kit.item(name),
+        {
+            "policyId": f"{kit.vault}/replicationPolicies/daily",
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "fabricObjectId": f"{kit.east}/providers/Microsoft.Compute/virtualMachines/{name}",
+                "recoveryContainerId": kit.vault + kit.containers["west"],
+                "recoveryResourceGroupId": kit.west,
+                "recoveryAzureNetworkId": f"{kit.west}/providers/Microsoft.Network/virtualNetworks/west",
+                "recoverySubnetName": "apps",
+            },
+        },
+    )
 
 
 def test_an_item_is_enabled_and_walks_to_protected_as_time_passes(world, kit):
@@ -81,8 +92,9 @@ def test_a_missing_item_is_told_as_recorded(world, kit):
 
 def test_a_drill_leaves_a_test_machine_until_it_is_cleaned_up(world, kit):
     item = kit.item("web")
-    world.cloud.store.get(kit.vault + item)["properties"].update(failoverHealth="Warning", healthErrors=[
-        {"errorCode": "161011", "errorCategory": "TestFailover"}])
+    world.cloud.store.get(kit.vault + item)["properties"].update(
+        failoverHealth="Warning", healthErrors=[{"errorCode": "161011", "errorCategory": "TestFailover"}]
+    )
     job = world.begin("POST", f"{item}/testFailover", {"networkType": "NoNetworkAttachAsInput"})
     properties = world.properties(item)
     assert properties["currentScenario"]["jobId"] == job
@@ -112,9 +124,18 @@ def test_failover_commit_and_reprotect_move_the_item(world, kit):
     assert world.refused("POST", f"{item}/unplannedFailover", {}) == (400, "OperationNotAllowed")
     world.done("POST", f"{item}/failoverCommit")
     assert state(world, item)[0] == "UnplannedFailoverCommitted"
-    job = world.done("POST", f"{kit.containers['east']}/switchprotection", {
-        "replicationProtectedItemName": "web", "providerSpecificDetails": {
-            "instanceType": "A2A", "recoveryContainerId": kit.vault + kit.containers["east"], "recoveryResourceGroupId": kit.east}})
+    job = world.done(
+        "POST",
+        f"{kit.containers['east']}/switchprotection",
+        {
+            "replicationProtectedItemName": "web",
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "recoveryContainerId": kit.vault + kit.containers["east"],
+                "recoveryResourceGroupId": kit.east,
+            },
+        },
+    )
     assert job["scenarioName"] == "SwitchReplicationGroupProtection"
     assert world.send("GET", item).status == 404
     moved = world.properties(kit.item("web", "west"))
@@ -181,9 +202,16 @@ def test_a_removed_item_leaves_its_plan(planned, kit):
 
 
 def test_a_sparse_item_of_an_estate_fails_over_and_back(world, kit):
-    sparse = {"id": kit.vault + kit.item("old"), "properties": {
-        "recoveryFabricId": f"{kit.vault}/replicationFabrics/west", "providerSpecificDetails": {
-            "instanceType": "A2A", "fabricObjectId": f"{kit.east}/providers/Microsoft.Compute/virtualMachines/old"}}}
+    sparse = {
+        "id": kit.vault + kit.item("old"),
+        "properties": {
+            "recoveryFabricId": f"{kit.vault}/replicationFabrics/west",
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "fabricObjectId": f"{kit.east}/providers/Microsoft.Compute/virtualMachines/old",
+            },
+        },
+    }
     world.cloud.seed([kit.virtual_machine("old"), sparse])
     assert world.done("POST", f"{kit.item('old')}/unplannedFailover", {})["state"] == "Succeeded"
     assert world.machine("old", f"{kit.east}-asr").status == 200

@@ -53,8 +53,12 @@ def test_a_drill_of_a_plan_starts_group_after_group(planned):
     properties = planned.properties(job)
     assert (properties["state"], properties["targetInstanceType"]) == ("Succeeded", "RecoveryPlan")
     assert [task["friendlyName"] for task in properties["tasks"]] == [
-        "Prerequisites check for the recovery plan", "All groups failover", "Group 1: Start (1)", "Group 2: Start (2)",
-        "Finalizing the recovery plan"]
+        "Prerequisites check for the recovery plan",
+        "All groups failover",
+        "Group 1: Start (1)",
+        "Group 2: Start (2)",
+        "Finalizing the recovery plan",
+    ]
     assert {child["state"] for child in children(planned, job).values()} == {"Succeeded"}
     assert planned.properties(PLAN)["allowedOperations"] == ["TestFailoverCleanup"]
     assert planned.done("POST", f"{PLAN}/testFailoverCleanup", {"comments": "done"})["state"] == "Succeeded"
@@ -95,8 +99,12 @@ def test_a_source_that_is_gone_is_a_warning(planned, kit):
 
 
 def test_a_fault_on_one_machine_leaves_the_others_done(planned, kit):
-    job = planned.begin("POST", f"{PLAN}/unplannedFailover", FAILOVER, outcome={
-        "item": "WEB", "status": "Failed", "code": "150", "message": "No quota in the region."})
+    job = planned.begin(
+        "POST",
+        f"{PLAN}/unplannedFailover",
+        FAILOVER,
+        outcome={"item": "WEB", "status": "Failed", "code": "150", "message": "No quota in the region."},
+    )
     planned.later(1000)
     assert planned.properties(job)["state"] == "PartiallySucceeded"
     found = children(planned, job)
@@ -104,8 +112,15 @@ def test_a_fault_on_one_machine_leaves_the_others_done(planned, kit):
     assert found["web"]["errors"][0]["serviceErrorDetails"]["message"] == "No quota in the region."
     assert (planned.machine("web").status, planned.machine("app").status) == (404, 200)
     assert planned.properties(kit.item("web"))["protectionState"] == "Protected"
-    restarted = planned.done("POST", next(task["customDetails"]["jobTask"]["jobId"] for task in machine_tasks(
-        planned.properties(job)["tasks"]) if task["friendlyName"] == "web") + "/restart")
+    restarted = planned.done(
+        "POST",
+        next(
+            task["customDetails"]["jobTask"]["jobId"]
+            for task in machine_tasks(planned.properties(job)["tasks"])
+            if task["friendlyName"] == "web"
+        )
+        + "/restart",
+    )
     assert restarted["state"] == "Succeeded"
     assert planned.machine("web").status == 200
 
@@ -127,8 +142,12 @@ def test_a_fault_on_the_whole_run_touches_no_machine(planned, kit):
 
 
 def test_a_manual_action_holds_the_run_until_it_is_resumed(world, kit):
-    manual = {"actionName": "Call the bank", "failoverTypes": ["UnplannedFailover"], "failoverDirections": ["PrimaryToRecovery"],
-              "customDetails": {"instanceType": "ManualActionDetails", "description": "Number in the safe."}}
+    manual = {
+        "actionName": "Call the bank",
+        "failoverTypes": ["UnplannedFailover"],
+        "failoverDirections": ["PrimaryToRecovery"],
+        "customDetails": {"instanceType": "ManualActionDetails", "description": "Number in the safe."},
+    }
     world.done("PUT", PLAN, kit.plan(["db"], ["web"], endGroupActions=[manual]))
     job = world.begin("POST", f"{PLAN}/unplannedFailover", FAILOVER)
     world.later(5000)
@@ -165,8 +184,9 @@ def test_a_cancelled_run_frees_its_machines(planned, kit):
 
 
 def test_a_restarted_cloud_finishes_the_run_and_kept_no_token(planned, kit):
-    job = planned.cloud.handle(Request("POST", kit.vault + PLAN + "/unplannedFailover", {}, {"authorization": "Bearer s3cret"}, {
-        "properties": FAILOVER})).headers["x-ms-request-id"]
+    job = planned.cloud.handle(
+        Request("POST", kit.vault + PLAN + "/unplannedFailover", {}, {"authorization": "Bearer s3cret"}, {"properties": FAILOVER})
+    ).headers["x-ms-request-id"]
     planned.later(60)
     planned.get(PLAN)
     assert "s3cret" not in json.dumps(planned.cloud.dump())
@@ -192,7 +212,8 @@ def test_jobs_are_listed_bare_and_filtered(planned, kit):
 
 def test_an_item_that_is_not_ready_fails_alone(planned, kit):
     planned.cloud.store.get(kit.vault + kit.item("app"))["properties"].update(
-        protectionState="InitialReplicationInProgress", allowedOperations=["DisableProtection"])
+        protectionState="InitialReplicationInProgress", allowedOperations=["DisableProtection"]
+    )
     job = planned.begin("POST", f"{PLAN}/testFailover", DRILL)
     planned.later(1000)
     assert planned.properties(job)["state"] == "PartiallySucceeded"

@@ -22,24 +22,42 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Tar
 ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web"
 IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
 SECRET = {"key": "sentinel-protected"}
-AGENT = Wanted("Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent", os_type="linux", auto_upgrade_minor_version=True,
-               enable_automatic_upgrade=True)
+AGENT = Wanted(
+    "Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent", os_type="linux", auto_upgrade_minor_version=True, enable_automatic_upgrade=True
+)
 
 
 def machine(*found: dict[str, Any], os_type: str = "Linux", identities: tuple[str, ...] = ()) -> Machine:
     """A machine with the extensions given as {name, type, ...properties}; healthy unless their status says otherwise."""
     resources, entries = [], []
     for one in found:
-        properties = {"publisher": "Microsoft.Azure.Monitor", "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
-                      "enableAutomaticUpgrade": True, "provisioningState": "Succeeded"} | one
+        properties = {
+            "publisher": "Microsoft.Azure.Monitor",
+            "typeHandlerVersion": "1.0",
+            "autoUpgradeMinorVersion": True,
+            "enableAutomaticUpgrade": True,
+            "provisioningState": "Succeeded",
+        } | one
         name, status = properties.pop("name"), properties.pop("status", {"code": "ProvisioningState/succeeded", "displayStatus": "Ready"})
         resources.append({"id": f"{ID}/extensions/{name}", "name": name, "properties": properties})
         entries.append({"name": name, "statuses": [status]})
-    return parse({"id": ID, "name": "web", "location": "westeurope", "resources": resources,
-                  "identity": {"type": "UserAssigned", "userAssignedIdentities": {one: {} for one in identities}},
-                  "properties": {"storageProfile": {"osDisk": {"osType": os_type}}, "instanceView": {
-                      "vmAgent": {"statuses": [{"displayStatus": "Ready"}]}, "extensions": entries,
-                      "statuses": [{"code": "PowerState/running"}]}}})
+    return parse(
+        {
+            "id": ID,
+            "name": "web",
+            "location": "westeurope",
+            "resources": resources,
+            "identity": {"type": "UserAssigned", "userAssignedIdentities": {one: {} for one in identities}},
+            "properties": {
+                "storageProfile": {"osDisk": {"osType": os_type}},
+                "instanceView": {
+                    "vmAgent": {"statuses": [{"displayStatus": "Ready"}]},
+                    "extensions": entries,
+                    "statuses": [{"code": "PowerState/running"}],
+                },
+            },
+        }
+    )
 
 
 def agent(name: str = "AMA", **more: Any) -> dict[str, Any]:
@@ -53,25 +71,31 @@ def planned(wanted: Wanted, where: Machine, written: bool = False) -> list[str]:
     return [change.text for change in changes(wanted, where, written)]
 
 
-@pytest.mark.parametrize(("found", "wanted", "texts"), [
-    ([], AGENT, ["install extension AzureMonitorLinuxAgent"]),
-    ([], Wanted(AGENT.publisher, AGENT.type, "mine"), ["install extension mine"]),
-    ([agent()], AGENT, []),
-    ([agent(publisher="MICROSOFT.AZURE.MONITOR", type="azuremonitorlinuxagent")], AGENT, []),
-    ([agent(**FAILED)], AGENT, ["remove extension AMA (Provisioning failed)", "install extension AMA"]),
-    ([agent(provisioningState="Failed")], AGENT, ["remove extension AMA (its provisioning state is Failed)", "install extension AMA"]),
-    ([agent(provisioningState="Updating")], AGENT, ["wait for extension AMA (Updating)"]),
-    ([agent()], Wanted(AGENT.publisher, AGENT.type, reinstall="always"), ["remove extension AMA", "install extension AMA"]),
-    ([agent(enableAutomaticUpgrade=False)], AGENT, ["update extension AMA (enableAutomaticUpgrade)"]),
-    ([agent(typeHandlerVersion="1.5")], AGENT, []),
-    ([agent(typeHandlerVersion="1.5")], Wanted(AGENT.publisher, AGENT.type, type_handler_version="1.6"),
-     ["update extension AMA (typeHandlerVersion)"]),
-    ([agent(settings={"a": 1})], AGENT, []),
-    ([agent(settings={"a": 1})], Wanted(AGENT.publisher, AGENT.type, settings={}), ["update extension AMA (settings)"]),
-    ([agent()], Wanted(AGENT.publisher, AGENT.type, protected_settings=SECRET), []),
-    ([agent()], Wanted(AGENT.publisher, AGENT.type, state="absent"), ["remove extension AMA"]),
-    ([], Wanted(AGENT.publisher, AGENT.type, state="absent"), []),
-])
+@pytest.mark.parametrize(
+    ("found", "wanted", "texts"),
+    [
+        ([], AGENT, ["install extension AzureMonitorLinuxAgent"]),
+        ([], Wanted(AGENT.publisher, AGENT.type, "mine"), ["install extension mine"]),
+        ([agent()], AGENT, []),
+        ([agent(publisher="MICROSOFT.AZURE.MONITOR", type="azuremonitorlinuxagent")], AGENT, []),
+        ([agent(**FAILED)], AGENT, ["remove extension AMA (Provisioning failed)", "install extension AMA"]),
+        ([agent(provisioningState="Failed")], AGENT, ["remove extension AMA (its provisioning state is Failed)", "install extension AMA"]),
+        ([agent(provisioningState="Updating")], AGENT, ["wait for extension AMA (Updating)"]),
+        ([agent()], Wanted(AGENT.publisher, AGENT.type, reinstall="always"), ["remove extension AMA", "install extension AMA"]),
+        ([agent(enableAutomaticUpgrade=False)], AGENT, ["update extension AMA (enableAutomaticUpgrade)"]),
+        ([agent(typeHandlerVersion="1.5")], AGENT, []),
+        (
+            [agent(typeHandlerVersion="1.5")],
+            Wanted(AGENT.publisher, AGENT.type, type_handler_version="1.6"),
+            ["update extension AMA (typeHandlerVersion)"],
+        ),
+        ([agent(settings={"a": 1})], AGENT, []),
+        ([agent(settings={"a": 1})], Wanted(AGENT.publisher, AGENT.type, settings={}), ["update extension AMA (settings)"]),
+        ([agent()], Wanted(AGENT.publisher, AGENT.type, protected_settings=SECRET), []),
+        ([agent()], Wanted(AGENT.publisher, AGENT.type, state="absent"), ["remove extension AMA"]),
+        ([], Wanted(AGENT.publisher, AGENT.type, state="absent"), []),
+    ],
+)
 def test_what_is_missing(found: list[dict[str, Any]], wanted: Wanted, texts: list[str]) -> None:
     assert planned(wanted, machine(*found)) == texts
 
@@ -90,13 +114,24 @@ def test_a_name_that_another_extension_has_is_refused() -> None:
 
 def test_a_put_always_says_both_upgrade_flags_and_keeps_what_was_not_asked() -> None:
     new = Wanted("P", "T").properties(None)
-    assert new == {"publisher": "P", "type": "T", "typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True,
-                   "enableAutomaticUpgrade": False}
+    assert new == {
+        "publisher": "P",
+        "type": "T",
+        "typeHandlerVersion": "1.0",
+        "autoUpgradeMinorVersion": True,
+        "enableAutomaticUpgrade": False,
+    }
     [found] = machine(agent(typeHandlerVersion="1.9", settings={"a": 1}, suppressFailures=True)).extensions
     kept = Wanted(AGENT.publisher, AGENT.type).properties(found)
     assert kept | {"publisher": "", "type": ""} == {
-        "publisher": "", "type": "", "typeHandlerVersion": "1.9", "autoUpgradeMinorVersion": True, "enableAutomaticUpgrade": True,
-        "settings": {"a": 1}, "suppressFailures": True}
+        "publisher": "",
+        "type": "",
+        "typeHandlerVersion": "1.9",
+        "autoUpgradeMinorVersion": True,
+        "enableAutomaticUpgrade": True,
+        "settings": {"a": 1},
+        "suppressFailures": True,
+    }
 
 
 def test_the_identity_goes_into_the_settings_beside_what_is_there() -> None:
@@ -113,7 +148,9 @@ def test_the_agent_of_the_other_operating_system_is_never_wanted() -> None:
     target = Target(ID, "web")
     wrong = machine(agent(), os_type="Windows")
     assert [action.text for action in step.plan(target, Seen(wrong, frozenset()))] == [
-        "remove extension AMA", "install extension AzureMonitorWindowsAgent"]
+        "remove extension AMA",
+        "install extension AzureMonitorWindowsAgent",
+    ]
     assert step.plan(target, Seen(machine(agent()), frozenset())) == []
 
 
@@ -212,8 +249,9 @@ def test_what_is_sent(tmp_path: Path) -> None:
     assert [backup["id"] for backup in step.backups] == [f"{ID}/extensions/AMA"]
     azure = FakeAzure()
     apply(azure, wanted, machine(agent(enableAutomaticUpgrade=False)), tmp_path)
-    assert azure.sent == [("PATCH", *place, {"properties": {"autoUpgradeMinorVersion": True, "enableAutomaticUpgrade": True,
-                                                            "protectedSettings": SECRET}})]
+    assert azure.sent == [
+        ("PATCH", *place, {"properties": {"autoUpgradeMinorVersion": True, "enableAutomaticUpgrade": True, "protectedSettings": SECRET}})
+    ]
 
 
 def test_who_is_in_the_way_is_waited_out_and_a_refusal_is_told(tmp_path: Path) -> None:

@@ -24,8 +24,15 @@ ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachi
 READY = {"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Ready"}
 
 
-def wire(*, power: str | None = "running", agent: dict[str, Any] | None = None, state: str = "Succeeded",
-         status: dict[str, Any] | None = None, handler: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+def wire(
+    *,
+    power: str | None = "running",
+    agent: dict[str, Any] | None = None,
+    state: str = "Succeeded",
+    status: dict[str, Any] | None = None,
+    handler: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """A machine with the agent under the name AMA, as Azure answers; status and handler as in the instance view."""
     view: dict[str, Any] = {"vmAgent": {"statuses": [READY if agent is None else agent], "extensionHandlers": []}, "extensions": []}
     if power:
@@ -33,13 +40,23 @@ def wire(*, power: str | None = "running", agent: dict[str, Any] | None = None, 
     if status is not None:
         view["extensions"].append({"name": "ama", "statuses": [status] if status else []})
     if handler is not None:
-        view["vmAgent"]["extensionHandlers"].append({"type": "microsoft.azure.monitor.azuremonitorlinuxagent",
-                                                     "typeHandlerVersion": "1.33.1", "status": handler})
-    properties = {"publisher": "Microsoft.Azure.Monitor", "type": "AzureMonitorLinuxAgent", "typeHandlerVersion": "1.0",
-                  "provisioningState": state, "autoUpgradeMinorVersion": True}
-    return {"id": ID, "name": "web", "location": "West Europe",
-            "resources": [{"id": f"{ID}/extensions/AMA", "name": "AMA", "properties": properties}],
-            "properties": {"storageProfile": {"osDisk": {"osType": "Linux"}}, "instanceView": view}} | more
+        view["vmAgent"]["extensionHandlers"].append(
+            {"type": "microsoft.azure.monitor.azuremonitorlinuxagent", "typeHandlerVersion": "1.33.1", "status": handler}
+        )
+    properties = {
+        "publisher": "Microsoft.Azure.Monitor",
+        "type": "AzureMonitorLinuxAgent",
+        "typeHandlerVersion": "1.0",
+        "provisioningState": state,
+        "autoUpgradeMinorVersion": True,
+    }
+    return {
+        "id": ID,
+        "name": "web",
+        "location": "West Europe",
+        "resources": [{"id": f"{ID}/extensions/AMA", "name": "AMA", "properties": properties}],
+        "properties": {"storageProfile": {"osDisk": {"osType": "Linux"}}, "instanceView": view},
+    } | more
 
 
 def test_a_healthy_agent_is_seen_with_its_installed_version() -> None:
@@ -51,19 +68,33 @@ def test_a_healthy_agent_is_seen_with_its_installed_version() -> None:
     assert machine.find("microsoft.azure.monitor", "AZUREMONITORLINUXAGENT") is agent and machine.named("ama") is agent
 
 
-@pytest.mark.parametrize(("given", "trouble", "failed"), [
-    ({"status": READY}, None, False),
-    ({"status": READY, "handler": {"displayStatus": "Not Ready", "message": "Gone."}}, "Not Ready: Gone.", False),
-    ({"status": READY, "handler": {"code": "ProvisioningState/Unresponsive", "displayStatus": "Unresponsive"}}, "Unresponsive", False),
-    ({"status": {"code": "ProvisioningState/failed/53", "level": "Error", "displayStatus": "Provisioning failed", "message": "Exit 53."},
-      "handler": READY}, "Provisioning failed: Exit 53.", True),
-    ({"status": READY, "handler": READY, "state": "Failed"}, "its provisioning state is Failed", True),
-    ({"status": READY, "handler": READY, "state": "Canceled"}, "its provisioning state is Canceled", True),
-    ({}, "the VM agent does not report it", False),
-    ({"status": {}}, "the VM agent does not report it", False),
-    ({"status": {}, "state": "Creating"}, None, False),
-    ({"status": {}, "state": "Updating", "handler": {"displayStatus": "Not Ready"}}, None, False),
-])
+@pytest.mark.parametrize(
+    ("given", "trouble", "failed"),
+    [
+        ({"status": READY}, None, False),
+        ({"status": READY, "handler": {"displayStatus": "Not Ready", "message": "Gone."}}, "Not Ready: Gone.", False),
+        ({"status": READY, "handler": {"code": "ProvisioningState/Unresponsive", "displayStatus": "Unresponsive"}}, "Unresponsive", False),
+        (
+            {
+                "status": {
+                    "code": "ProvisioningState/failed/53",
+                    "level": "Error",
+                    "displayStatus": "Provisioning failed",
+                    "message": "Exit 53.",
+                },
+                "handler": READY,
+            },
+            "Provisioning failed: Exit 53.",
+            True,
+        ),
+        ({"status": READY, "handler": READY, "state": "Failed"}, "its provisioning state is Failed", True),
+        ({"status": READY, "handler": READY, "state": "Canceled"}, "its provisioning state is Canceled", True),
+        ({}, "the VM agent does not report it", False),
+        ({"status": {}}, "the VM agent does not report it", False),
+        ({"status": {}, "state": "Creating"}, None, False),
+        ({"status": {}, "state": "Updating", "handler": {"displayStatus": "Not Ready"}}, None, False),
+    ],
+)
 def test_health(given: dict[str, Any], trouble: str | None, failed: bool) -> None:
     [agent] = parse(wire(**given)).extensions
     assert (agent.trouble, agent.failed) == (trouble, failed)
@@ -71,27 +102,42 @@ def test_health(given: dict[str, Any], trouble: str | None, failed: bool) -> Non
 
 
 def test_a_machine_straight_after_a_failover_has_nothing_and_is_still_understood() -> None:
-    machine = parse({"id": ID, "name": "web", "location": "westeurope",
-                     "properties": {"storageProfile": {"osDisk": {"osType": "Windows"}}}})
+    machine = parse(
+        {"id": ID, "name": "web", "location": "westeurope", "properties": {"storageProfile": {"osDisk": {"osType": "Windows"}}}}
+    )
     assert (machine.os_type, machine.power, machine.agent, machine.ready, machine.comes_up) == ("windows", "unknown", None, False, True)
     assert machine.extensions == () and not machine.has_identity
     assert "has not reported" in machine.condition()
 
 
-@pytest.mark.parametrize(("identity", "has", "own"), [
-    (None, False, ()), ({"type": "None"}, False, ()), ({"type": "SystemAssigned"}, True, ()),
-    ({"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {"/i": {}}}, True, ("/i",)),
-])
+@pytest.mark.parametrize(
+    ("identity", "has", "own"),
+    [
+        (None, False, ()),
+        ({"type": "None"}, False, ()),
+        ({"type": "SystemAssigned"}, True, ()),
+        ({"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {"/i": {}}}, True, ("/i",)),
+    ],
+)
 def test_identities(identity: Any, has: bool, own: tuple[str, ...]) -> None:
     machine = parse(wire(identity=identity))
     assert (machine.has_identity, machine.identities) == (has, own)
 
 
-@pytest.mark.parametrize(("tags", "wanted", "match"), [
-    ({"tier": "web", "app": "shop"}, ["tier:web", "app"], True), ({"tier": "web"}, ["tier:db"], False), ({"tier": "web"}, ["app"], False),
-    ({"Tier": "web"}, ["tier"], True), ({"tier": "Web"}, ["tier:web"], False), ({"url": "http://x"}, ["url:http://x"], True),
-    (None, ["tier"], False), (None, [], True), ({"tier": ""}, ["tier"], False),
-])
+@pytest.mark.parametrize(
+    ("tags", "wanted", "match"),
+    [
+        ({"tier": "web", "app": "shop"}, ["tier:web", "app"], True),
+        ({"tier": "web"}, ["tier:db"], False),
+        ({"tier": "web"}, ["app"], False),
+        ({"Tier": "web"}, ["tier"], True),
+        ({"tier": "Web"}, ["tier:web"], False),
+        ({"url": "http://x"}, ["url:http://x"], True),
+        (None, ["tier"], False),
+        (None, [], True),
+        ({"tier": ""}, ["tier"], False),
+    ],
+)
 def test_tags(tags: dict[str, str] | None, wanted: list[str], match: bool) -> None:
     assert machines.tagged(tags, wanted) is match
 
@@ -163,13 +209,18 @@ IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentit
 SYSTEM, OTHER = {"type": "SystemAssigned"}, {"type": "UserAssigned", "userAssignedIdentities": {"/other": {}}}
 
 
-@pytest.mark.parametrize(("has", "named", "sent"), [
-    (None, None, {"type": "SystemAssigned"}), (SYSTEM, None, None), (OTHER, None, None),
-    (None, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
-    (SYSTEM, IDENTITY, {"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
-    (OTHER, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
-    ({"type": "UserAssigned", "userAssignedIdentities": {IDENTITY.upper(): {}}}, IDENTITY, None),
-])
+@pytest.mark.parametrize(
+    ("has", "named", "sent"),
+    [
+        (None, None, {"type": "SystemAssigned"}),
+        (SYSTEM, None, None),
+        (OTHER, None, None),
+        (None, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+        (SYSTEM, IDENTITY, {"type": "SystemAssigned, UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+        (OTHER, IDENTITY, {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}),
+        ({"type": "UserAssigned", "userAssignedIdentities": {IDENTITY.upper(): {}}}, IDENTITY, None),
+    ],
+)
 def test_a_missing_identity_is_assigned_beside_those_that_are_there(has: Any, named: str | None, sent: Any) -> None:
     machine, target = parse(wire(identity=has)), Target(ID, "web")
     plan = Identified(None, Reader(wire()), named, True).plan(target, machine)

@@ -24,8 +24,13 @@ ENDPOINTS = [Endpoint(FAR, "northeurope"), Endpoint(NEAR, "westeurope")]
 
 def association(name: str, rule: str | None = None, endpoint: str | None = None, description: str | None = None) -> Any:
     links = {"dataCollectionRuleId": rule, "dataCollectionEndpointId": endpoint, "description": description}
-    return parse({"id": f"{WEB.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}", "name": name,
-                  "properties": {name: value for name, value in links.items() if value}})
+    return parse(
+        {
+            "id": f"{WEB.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}",
+            "name": name,
+            "properties": {name: value for name, value in links.items() if value},
+        }
+    )
 
 
 def step(rules: list[Rule], endpoints: list[Endpoint] | None = None, state: str = "present") -> Associations:
@@ -39,8 +44,10 @@ def sent(plan: list[Any]) -> list[tuple[str, str, Any]]:
 def test_missing_associations_are_put_under_the_names_of_the_pattern() -> None:
     rules = [Rule(RULE), Rule(OTHER, "linux", "{machine}.{rule_resource_group}.{os_type}")]
     assert sent(step(rules, ENDPOINTS).plan(WEB, Seen((), LINUX))) == [
-        ("PUT", "dcra-rule", {"dataCollectionRuleId": RULE}), ("PUT", "web.g.linux", {"dataCollectionRuleId": OTHER}),
-        ("PUT", "configurationAccessEndpoint", {"dataCollectionEndpointId": NEAR})]
+        ("PUT", "dcra-rule", {"dataCollectionRuleId": RULE}),
+        ("PUT", "web.g.linux", {"dataCollectionRuleId": OTHER}),
+        ("PUT", "configurationAccessEndpoint", {"dataCollectionEndpointId": NEAR}),
+    ]
 
 
 def test_rules_for_the_other_system_are_left_out() -> None:
@@ -82,22 +89,28 @@ def test_absent_takes_away_the_given_ones_only() -> None:
 
 def test_what_will_be_is_what_is_with_the_missing() -> None:
     seen = Seen((association("theirs", OTHER),), LINUX)
-    assert step([Rule(RULE)]).wanted(WEB, seen) == {"associations": [
-        {"name": "dcra-rule", "data_collection_rule_id": RULE, "data_collection_endpoint_id": None},
-        {"name": "theirs", "data_collection_rule_id": OTHER, "data_collection_endpoint_id": None}]}
+    assert step([Rule(RULE)]).wanted(WEB, seen) == {
+        "associations": [
+            {"name": "dcra-rule", "data_collection_rule_id": RULE, "data_collection_endpoint_id": None},
+            {"name": "theirs", "data_collection_rule_id": OTHER, "data_collection_endpoint_id": None},
+        ]
+    }
 
 
-@pytest.mark.parametrize(("given", "pattern", "names"), [
-    ([{"id": NEAR}], "{rule}", "data_collection_rules.id"),
-    ([{"id": RULE}, {"id": RULE.upper()}], "{rule}", "twice"),
-    ([{"id": RULE}], "{vm}", "association_name"),
-    ([{"id": RULE}], "{rule", "association_name"),
-    ([{"id": RULE}], "{rule.id}", "association_name"),
-    ([{"id": RULE}], "{}", "association_name"),
-    ([{"id": RULE}], "", "association_name"),
-    ([{"id": RULE}], "configurationaccessendpoint", "association_name"),
-    ([{"id": RULE, "association_name": "a/b"}], "{rule}", "data_collection_rules.association_name"),
-])
+@pytest.mark.parametrize(
+    ("given", "pattern", "names"),
+    [
+        ([{"id": NEAR}], "{rule}", "data_collection_rules.id"),
+        ([{"id": RULE}, {"id": RULE.upper()}], "{rule}", "twice"),
+        ([{"id": RULE}], "{vm}", "association_name"),
+        ([{"id": RULE}], "{rule", "association_name"),
+        ([{"id": RULE}], "{rule.id}", "association_name"),
+        ([{"id": RULE}], "{}", "association_name"),
+        ([{"id": RULE}], "", "association_name"),
+        ([{"id": RULE}], "configurationaccessendpoint", "association_name"),
+        ([{"id": RULE, "association_name": "a/b"}], "{rule}", "data_collection_rules.association_name"),
+    ],
+)
 def test_wrong_rules_are_refused(given: list[dict[str, Any]], pattern: str, names: str) -> None:
     with pytest.raises(InputError, match=names):
         associations.rules(given, pattern)

@@ -21,9 +21,21 @@ READY = ("UnplannedFailover", "TestFailover", "DisableProtection")
 
 
 def item(name: str = "shop-web-01", allowed: tuple[str, ...] = READY, **properties: Any) -> items.ReplicatedItem:
-    return items.parse({"id": f"{CONTAINER}/replicationProtectedItems/item-{name}", "name": f"item-{name}", "properties": {
-        "friendlyName": name, "activeLocation": "Primary", "testFailoverState": "None", "allowedOperations": list(allowed),
-        "protectionState": "Protected", "providerSpecificDetails": {"instanceType": "A2A"}} | properties})
+    return items.parse(
+        {
+            "id": f"{CONTAINER}/replicationProtectedItems/item-{name}",
+            "name": f"item-{name}",
+            "properties": {
+                "friendlyName": name,
+                "activeLocation": "Primary",
+                "testFailoverState": "None",
+                "allowedOperations": list(allowed),
+                "protectionState": "Protected",
+                "providerSpecificDetails": {"instanceType": "A2A"},
+            }
+            | properties,
+        }
+    )
 
 
 def under_test(name: str = "shop-web-01") -> items.ReplicatedItem:
@@ -36,16 +48,36 @@ def recovered(name: str = "shop-web-01", allowed: tuple[str, ...] = ("Commit",))
 
 
 def job(scenario: str = "TestFailover", state: str = "InProgress", name: str = "3f9d", **properties: Any) -> jobs.Job:
-    return jobs.parse({"id": f"{VAULT}/replicationJobs/{name}", "name": name, "properties": {
-        "scenarioName": scenario, "friendlyName": scenario, "state": state, "targetObjectName": "shop",
-        "targetInstanceType": "RecoveryPlan", "startTime": "2026-11-02T03:00:00.5000000Z"} | properties})
+    return jobs.parse(
+        {
+            "id": f"{VAULT}/replicationJobs/{name}",
+            "name": name,
+            "properties": {
+                "scenarioName": scenario,
+                "friendlyName": scenario,
+                "state": state,
+                "targetObjectName": "shop",
+                "targetInstanceType": "RecoveryPlan",
+                "startTime": "2026-11-02T03:00:00.5000000Z",
+            }
+            | properties,
+        }
+    )
 
 
 def standing(*members: items.ReplicatedItem, running: tuple[jobs.Job, ...] = (), **more: Any) -> Standing:
     members = members or (item(),)
     offered = tuple(dict.fromkeys(word for one in members for word in one.allowed_operations))
-    return Standing(PLAN, f"{VAULT}/replicationRecoveryPlans/shop", "shop", ("A2A",), offered, members, running,
-                    **{"recovery_networks": (NETWORK,)} | more)
+    return Standing(
+        PLAN,
+        f"{VAULT}/replicationRecoveryPlans/shop",
+        "shop",
+        ("A2A",),
+        offered,
+        members,
+        running,
+        **{"recovery_networks": (NETWORK,)} | more,
+    )
 
 
 def planned(action: str, seen: Standing, followed: Followed | None = None, **options: Any) -> list[str]:
@@ -73,40 +105,49 @@ def test_a_failover_is_not_kept_from_by_a_test() -> None:
     assert planned("unplanned", standing(member), tested_since=datetime(2026, 11, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize(("action", "member", "text"), [
-    ("test", item(), "run the test failover of recovery plan shop"),
-    ("test_cleanup", under_test(), "clean up the test failover of recovery plan shop"),
-    ("unplanned", item(), "run the unplanned failover of recovery plan shop"),
-    ("commit", recovered(), "commit the failover of recovery plan shop"),
-    ("cancel", recovered(allowed=("Commit", "CancelFailover")), "cancel the failover of recovery plan shop"),
-])
+@pytest.mark.parametrize(
+    ("action", "member", "text"),
+    [
+        ("test", item(), "run the test failover of recovery plan shop"),
+        ("test_cleanup", under_test(), "clean up the test failover of recovery plan shop"),
+        ("unplanned", item(), "run the unplanned failover of recovery plan shop"),
+        ("commit", recovered(), "commit the failover of recovery plan shop"),
+        ("cancel", recovered(allowed=("Commit", "CancelFailover")), "cancel the failover of recovery plan shop"),
+    ],
+)
 def test_what_is_offered_and_not_done_is_started(action: str, member: items.ReplicatedItem, text: str) -> None:
     assert planned(action, standing(member)) == [text]
 
 
-@pytest.mark.parametrize(("action", "member"), [
-    ("test", under_test()),
-    ("test_cleanup", item()),
-    ("test_cleanup", item(testFailoverState="MarkedForDeletion")),
-    ("unplanned", recovered()),
-    ("unplanned", recovered(allowed=("ReverseReplicate",))),
-    ("commit", recovered(allowed=("ReverseReplicate",))),
-    ("cancel", item()),
-])
+@pytest.mark.parametrize(
+    ("action", "member"),
+    [
+        ("test", under_test()),
+        ("test_cleanup", item()),
+        ("test_cleanup", item(testFailoverState="MarkedForDeletion")),
+        ("unplanned", recovered()),
+        ("unplanned", recovered(allowed=("ReverseReplicate",))),
+        ("commit", recovered(allowed=("ReverseReplicate",))),
+        ("cancel", item()),
+    ],
+)
 def test_what_is_done_is_left_alone(action: str, member: items.ReplicatedItem) -> None:
     assert planned(action, standing(member)) == []
 
 
-@pytest.mark.parametrize(("action", "member", "way_on"), [
-    ("test", item(allowed=("DisableProtection",)), "asr_vault_info"),
-    ("unplanned", under_test(), "run the action test_cleanup first"),
-    ("test", recovered(), "commit the failover first"),
-    ("test", recovered(allowed=("ReverseReplicate",)), "reprotect it"),
-    ("cancel", recovered(allowed=("ReverseReplicate",)), "cannot be taken back"),
-    ("commit", recovered(allowed=()), "It offers: nothing"),
-    ("commit", item(), "nothing to commit"),
-    ("test", item(allowed=("TestFailoverCleanup",), testFailoverState="TestFailoverFailed"), "run the action test_cleanup first"),
-])
+@pytest.mark.parametrize(
+    ("action", "member", "way_on"),
+    [
+        ("test", item(allowed=("DisableProtection",)), "asr_vault_info"),
+        ("unplanned", under_test(), "run the action test_cleanup first"),
+        ("test", recovered(), "commit the failover first"),
+        ("test", recovered(allowed=("ReverseReplicate",)), "reprotect it"),
+        ("cancel", recovered(allowed=("ReverseReplicate",)), "cannot be taken back"),
+        ("commit", recovered(allowed=()), "It offers: nothing"),
+        ("commit", item(), "nothing to commit"),
+        ("test", item(allowed=("TestFailoverCleanup",), testFailoverState="TestFailoverFailed"), "run the action test_cleanup first"),
+    ],
+)
 def test_what_is_not_offered_is_refused_with_the_way_on(action: str, member: items.ReplicatedItem, way_on: str) -> None:
     with pytest.raises(AzureDRError, match=way_on) as refused:
         planned(action, standing(member))
@@ -181,18 +222,28 @@ def test_a_drill_wants_no_confirm(action: str) -> None:
     assert failover.check_confirm(Wish(action), None, "shop", check=False) is None
 
 
-@pytest.mark.parametrize("options", [
-    {"recovery_point": "newest"},
-    {"recovery_point": f"{CONTAINER}/replicationProtectedItems/i/recoveryPoints/p"},
-    {"recovery_point": "newest", "replicated_items": ["shop-web-01"]},
-    {"test_network_id": "vnet-drill"},
-    {"max_test_age": -1},
-    {"vault_id": "rsv-dr-weu"},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recovery_point": "newest"},
+        {"recovery_point": f"{CONTAINER}/replicationProtectedItems/i/recoveryPoints/p"},
+        {"recovery_point": "newest", "replicated_items": ["shop-web-01"]},
+        {"test_network_id": "vnet-drill"},
+        {"max_test_age": -1},
+        {"vault_id": "rsv-dr-weu"},
+    ],
+)
 def test_options_that_are_wrong_are_refused(options: dict[str, Any]) -> None:
-    params = {"action": "test", "recovery_point": "latest", "test_network_id": None, "shutdown_source": True, "max_test_age": 0,
-              "comments": "",
-              "replicated_items": None, "vault_id": None}
+    params = {
+        "action": "test",
+        "recovery_point": "latest",
+        "test_network_id": None,
+        "shutdown_source": True,
+        "max_test_age": 0,
+        "comments": "",
+        "replicated_items": None,
+        "vault_id": None,
+    }
     with pytest.raises(InputError):
         failover.check_input(params | options)
 
@@ -202,16 +253,21 @@ def test_options_that_are_wrong_are_refused(options: dict[str, Any]) -> None:
 
 def test_the_body_of_a_plans_test_failover() -> None:
     assert failover.ACTIONS["test"].body(Wish("test", "latest_processed", DRILL), standing()) == {  # type: ignore[misc]
-        "failoverDirection": "PrimaryToRecovery", "networkType": "VmNetworkAsInput", "networkId": DRILL,
-        "providerSpecificDetails": [{"instanceType": "A2A", "recoveryPointType": "LatestProcessed"}]}
+        "failoverDirection": "PrimaryToRecovery",
+        "networkType": "VmNetworkAsInput",
+        "networkId": DRILL,
+        "providerSpecificDetails": [{"instanceType": "A2A", "recoveryPointType": "LatestProcessed"}],
+    }
 
 
 def test_the_body_of_an_items_test_failover_to_one_recovery_point() -> None:
     one = item()
     seen = Standing(ITEM, one.id, one.friendly_name, ("A2A",), READY, (one,), point="/point")
     assert failover.ACTIONS["test"].body(Wish("test", test_network_id="none"), seen) == {  # type: ignore[misc]
-        "failoverDirection": "PrimaryToRecovery", "networkType": "NoNetworkAttachAsInput",
-        "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointId": "/point"}}
+        "failoverDirection": "PrimaryToRecovery",
+        "networkType": "NoNetworkAttachAsInput",
+        "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointId": "/point"},
+    }
 
 
 @pytest.mark.parametrize(("shutdown", "word"), [(True, "Required"), (False, "NotRequired")])
@@ -245,19 +301,37 @@ def test_a_test_without_one_network_is_refused(networks: tuple[str, ...]) -> Non
 
 
 def vm_task(machine: str, start: str, end: str, state: str = "Succeeded") -> dict[str, Any]:
-    return {"name": machine, "friendlyName": machine, "state": state, "startTime": start, "endTime": end, "customDetails": {
-        "instanceType": "VirtualMachineTaskDetails",
-        "jobTask": {"jobId": f"{VAULT}/replicationJobs/child-{machine}", "targetObjectName": machine.upper()}}}
+    return {
+        "name": machine,
+        "friendlyName": machine,
+        "state": state,
+        "startTime": start,
+        "endTime": end,
+        "customDetails": {
+            "instanceType": "VirtualMachineTaskDetails",
+            "jobTask": {"jobId": f"{VAULT}/replicationJobs/child-{machine}", "targetObjectName": machine.upper()},
+        },
+    }
 
 
 def group_task(label: str, *children: dict[str, Any], state: str = "Succeeded") -> dict[str, Any]:
-    return {"name": label.split(":")[0], "friendlyName": label, "state": state, "startTime": UNSET, "endTime": UNSET, "customDetails": None,
-            "groupTaskCustomDetails": {"instanceType": "RecoveryPlanGroupTaskDetails", "childTasks": list(children)}}
+    return {
+        "name": label.split(":")[0],
+        "friendlyName": label,
+        "state": state,
+        "startTime": UNSET,
+        "endTime": UNSET,
+        "customDetails": None,
+        "groupTaskCustomDetails": {"instanceType": "RecoveryPlanGroupTaskDetails", "childTasks": list(children)},
+    }
 
 
 TASKS = [
-    group_task("All groups failover", vm_task("shop-db-01", "2026-11-02T03:00:01Z", "2026-11-02T03:02:00Z"),
-               vm_task("shop-web-01", "2026-11-02T03:00:01Z", "2026-11-02T03:03:00Z")),
+    group_task(
+        "All groups failover",
+        vm_task("shop-db-01", "2026-11-02T03:00:01Z", "2026-11-02T03:02:00Z"),
+        vm_task("shop-web-01", "2026-11-02T03:00:01Z", "2026-11-02T03:03:00Z"),
+    ),
     group_task("Group 1: Start (1)", vm_task("shop-db-01", "2026-11-02T03:03:00Z", "2026-11-02T03:04:00.7500000Z")),
     group_task("Group 2: Start (1)", vm_task("shop-web-01", "2026-11-02T03:04:01Z", "2026-11-02T03:05:00.5Z")),
 ]
@@ -271,9 +345,11 @@ def test_times_of_a_machine_come_from_its_own_tasks_in_a_plans_job() -> None:
 
 
 def test_a_machines_own_job_counts_to_the_end_of_its_start() -> None:
-    tasks = [{"name": "FailoverTask", "startTime": UNSET, "endTime": "2026-11-02T03:01:00Z"},
-             {"name": "StartVmOnSecondary", "startTime": UNSET, "endTime": "2026-11-02T03:02:00.5Z"},
-             {"name": "TidyUpTask", "startTime": UNSET, "endTime": "2026-11-02T03:08:00Z"}]
+    tasks = [
+        {"name": "FailoverTask", "startTime": UNSET, "endTime": "2026-11-02T03:01:00Z"},
+        {"name": "StartVmOnSecondary", "startTime": UNSET, "endTime": "2026-11-02T03:02:00.5Z"},
+        {"name": "TidyUpTask", "startTime": UNSET, "endTime": "2026-11-02T03:08:00Z"},
+    ]
     ended = job(state="Succeeded", tasks=tasks, targetInstanceType="ProtectionEntity")
     assert failover_jobs.seconds_between(ended.started, failover_jobs.recovered_at(ended, item())) == 120.0
 
@@ -296,15 +372,30 @@ def test_progress_tells_the_group_and_how_many_machines_are_through() -> None:
 
 
 def test_progress_tells_what_waits_for_a_person() -> None:
-    manual = {"name": "Check", "friendlyName": "Check DNS", "state": "Suspended", "allowedActions": ["Resume"], "customDetails": {
-        "instanceType": "ManualActionTaskDetails", "name": "Check DNS", "instructions": "Point shop.example to West Europe."}}
+    manual = {
+        "name": "Check",
+        "friendlyName": "Check DNS",
+        "state": "Suspended",
+        "allowedActions": ["Resume"],
+        "customDetails": {
+            "instanceType": "ManualActionTaskDetails",
+            "name": "Check DNS",
+            "instructions": "Point shop.example to West Europe.",
+        },
+    }
     wire = {"id": f"{VAULT}/replicationJobs/j", "name": "j", "properties": {"state": "Suspended", "tasks": [manual]}}
     assert "Point shop.example to West Europe. Do it, then resume the job j" in failover_jobs.where("shop", wire).replace("..", ".")
 
 
 def test_a_failure_is_told_with_causes_and_action() -> None:
-    error = {"serviceErrorDetails": {"code": "28040", "message": "The machine could not be started.", "possibleCauses": "No capacity.",
-                                     "recommendedAction": "Choose another size."}}
+    error = {
+        "serviceErrorDetails": {
+            "code": "28040",
+            "message": "The machine could not be started.",
+            "possibleCauses": "No capacity.",
+            "recommendedAction": "Choose another size.",
+        }
+    }
     told = failover_jobs.trouble(job(state="Failed", tasks=[{"name": "StartVmOnSecondary", "state": "InProgress", "errors": [error]}]))
     assert told == "28040: The machine could not be started. Possible causes: No capacity. Recommended action: Choose another size."
 
@@ -312,6 +403,8 @@ def test_a_failure_is_told_with_causes_and_action() -> None:
 def test_tasks_are_listed_groups_before_their_machines() -> None:
     rows = failover_jobs.flat(job(tasks=TASKS).tasks)
     assert [(row["name"], row["group"], row["machine"]) for row in rows[:3]] == [
-        ("All groups failover", None, None), ("shop-db-01", "All groups failover", "SHOP-DB-01"),
-        ("shop-web-01", "All groups failover", "SHOP-WEB-01")]
+        ("All groups failover", None, None),
+        ("shop-db-01", "All groups failover", "SHOP-DB-01"),
+        ("shop-web-01", "All groups failover", "SHOP-WEB-01"),
+    ]
     assert rows[0]["started"] is None

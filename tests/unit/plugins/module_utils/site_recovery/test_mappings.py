@@ -22,22 +22,48 @@ ACCOUNT = f"{S}/resourceGroups/rg/providers/Microsoft.Automation/automationAccou
 VAULT = Vault(VAULT_ID, "v", "rg", S.split("/")[2], "westeurope")
 WANTED = mappings.Wanted(True, ACCOUNT, "SystemAssignedIdentity")
 OFF = mappings.Wanted(False)
-ERROR = {"errorCode": "151083", "errorMessage": "The account cannot be used.", "possibleCauses": "No rights.",
-         "recommendedAction": "Grant them."}
+ERROR = {
+    "errorCode": "151083",
+    "errorMessage": "The account cannot be used.",
+    "possibleCauses": "No rights.",
+    "recommendedAction": "Grant them.",
+}
 
 
 def wire(name: str = "m", details: Any = "A2A", state: str = "Paired", errors: tuple = (), **setting: Any) -> dict[str, Any]:
-    a2a = {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled", "automationAccountAuthenticationType": "RunAsAccount",
-           "automationAccountArmId": None, "scheduleName": None, "jobScheduleName": None} | setting
-    return {"id": f"{CONTAINER}/replicationProtectionContainerMappings/{name}", "name": name, "properties": {
-        "providerSpecificDetails": a2a if details == "A2A" else details, "state": state, "healthErrorDetails": list(errors),
-        "sourceFabricFriendlyName": "North Europe", "sourceProtectionContainerFriendlyName": "neu-container",
-        "targetFabricFriendlyName": "Microsoft Azure", "targetProtectionContainerFriendlyName": "Microsoft Azure"}}
+    a2a = {
+        "instanceType": "A2A",
+        "agentAutoUpdateStatus": "Disabled",
+        "automationAccountAuthenticationType": "RunAsAccount",
+        "automationAccountArmId": None,
+        "scheduleName": None,
+        "jobScheduleName": None,
+    } | setting
+    return {
+        "id": f"{CONTAINER}/replicationProtectionContainerMappings/{name}",
+        "name": name,
+        "properties": {
+            "providerSpecificDetails": a2a if details == "A2A" else details,
+            "state": state,
+            "healthErrorDetails": list(errors),
+            "sourceFabricFriendlyName": "North Europe",
+            "sourceProtectionContainerFriendlyName": "neu-container",
+            "targetFabricFriendlyName": "Microsoft Azure",
+            "targetProtectionContainerFriendlyName": "Microsoft Azure",
+        },
+    }
 
 
 def enabled(name: str = "m", **more: Any) -> dict[str, Any]:
-    return wire(name, **{"agentAutoUpdateStatus": "Enabled", "automationAccountArmId": ACCOUNT.upper(),
-                         "automationAccountAuthenticationType": "SystemAssignedIdentity"} | more)
+    return wire(
+        name,
+        **{
+            "agentAutoUpdateStatus": "Enabled",
+            "automationAccountArmId": ACCOUNT.upper(),
+            "automationAccountAuthenticationType": "SystemAssignedIdentity",
+        }
+        | more,
+    )
 
 
 def planned(observed: dict[str, Any], wanted: mappings.Wanted) -> list[str]:
@@ -62,18 +88,31 @@ def test_what_is_set_but_not_healthy_is_repaired_when_it_is_to_be_on():
     assert planned(wire(errors=(ERROR,)), OFF) == []
 
 
-@pytest.mark.parametrize(("observed", "why"), [
-    (wire(details=None), "another provider"), (wire(details={"instanceType": "HyperVReplicaAzure"}), "HyperVReplicaAzure"),
-    (wire(state="PairingInProgress"), "PairingInProgress"), (wire(state=""), "no known state")])
+@pytest.mark.parametrize(
+    ("observed", "why"),
+    [
+        (wire(details=None), "another provider"),
+        (wire(details={"instanceType": "HyperVReplicaAzure"}), "HyperVReplicaAzure"),
+        (wire(state="PairingInProgress"), "PairingInProgress"),
+        (wire(state=""), "no known state"),
+    ],
+)
 def test_mappings_without_automatic_update_are_skipped_with_the_reason(observed, why):
     with pytest.raises(fleet.Skip, match=why):
         planned(observed, WANTED)
 
 
 def test_the_requests_in_azures_words():
-    assert WANTED.body() == {"properties": {"providerSpecificInput": {
-        "instanceType": "A2A", "agentAutoUpdateStatus": "Enabled", "automationAccountArmId": ACCOUNT,
-        "automationAccountAuthenticationType": "SystemAssignedIdentity"}}}
+    assert WANTED.body() == {
+        "properties": {
+            "providerSpecificInput": {
+                "instanceType": "A2A",
+                "agentAutoUpdateStatus": "Enabled",
+                "automationAccountArmId": ACCOUNT,
+                "automationAccountAuthenticationType": "SystemAssignedIdentity",
+            }
+        }
+    }
     assert OFF.body() == {"properties": {"providerSpecificInput": {"instanceType": "A2A", "agentAutoUpdateStatus": "Disabled"}}}
 
 
@@ -95,10 +134,16 @@ def test_the_account_is_the_given_one_or_the_one_that_the_vault_has():
         mappings.account_for([one, other], None)
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("automation_account_id", VAULT_ID), ("automation_account_id", "aa-dr-weu"), ("mappings", [f"{CONTAINER}/replicationProtectedItems/x"]),
-    ("vault_id", f"{S}/resourceGroups/rg/providers/Microsoft.RecoveryServices/vaults"),
-    ("automation_account_id", ACCOUNT.replace("11111111", "99999999"))])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("automation_account_id", VAULT_ID),
+        ("automation_account_id", "aa-dr-weu"),
+        ("mappings", [f"{CONTAINER}/replicationProtectedItems/x"]),
+        ("vault_id", f"{S}/resourceGroups/rg/providers/Microsoft.RecoveryServices/vaults"),
+        ("automation_account_id", ACCOUNT.replace("11111111", "99999999")),
+    ],
+)
 def test_wrong_input_is_refused(option, value):
     with pytest.raises(InputError) as caught:
         mappings.check_input({"vault_id": VAULT_ID, option: value})
@@ -146,8 +191,13 @@ class OneMapping:
         self.sent = 0
 
     async def read(self, asked: str, resource_id: str, awaitable: Any) -> dict[str, Any]:
-        assert awaitable == {"resource_group_name": "rg", "resource_name": "v", "fabric_name": "neu",
-                             "protection_container_name": "neu-container", "mapping_name": "m"}
+        assert awaitable == {
+            "resource_group_name": "rg",
+            "resource_name": "v",
+            "fabric_name": "neu",
+            "protection_container_name": "neu-container",
+            "mapping_name": "m",
+        }
         return enabled(errors=(ERROR,))
 
     async def run(self, asked: str, resource_id: str, begin: Any, timeout: float) -> Any:

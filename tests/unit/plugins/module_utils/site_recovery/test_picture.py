@@ -17,26 +17,47 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 VAULT = "/Subscriptions/1/resourceGroups/rg/providers/Microsoft.RecoveryServices/vaults/v"
 
 
-def item(name: str, fabric: str = "neu", health: str = "Normal", tested: str | None = None, update: bool = False,
-         **more: Any) -> dict[str, Any]:
+def item(
+    name: str, fabric: str = "neu", health: str = "Normal", tested: str | None = None, update: bool = False, **more: Any
+) -> dict[str, Any]:
     identifier = f"{VAULT}/replicationFabrics/{fabric}/replicationProtectionContainers/c/replicationProtectedItems/{name}"
-    return {"id": identifier, "name": name, "properties": {
-        "friendlyName": f"vm-{name}", "protectionState": "Protected", "replicationHealth": health,
-        "providerSpecificDetails": {"instanceType": "A2A", "rpoInSeconds": len(name) * 100, "isReplicationAgentUpdateRequired": update},
-        **({"lastSuccessfulTestFailoverTime": tested} if tested else {}), **more}}
+    return {
+        "id": identifier,
+        "name": name,
+        "properties": {
+            "friendlyName": f"vm-{name}",
+            "protectionState": "Protected",
+            "replicationHealth": health,
+            "providerSpecificDetails": {"instanceType": "A2A", "rpoInSeconds": len(name) * 100, "isReplicationAgentUpdateRequired": update},
+            **({"lastSuccessfulTestFailoverTime": tested} if tested else {}),
+            **more,
+        },
+    }
 
 
 def plan(name: str, *members: str) -> dict[str, Any]:
-    boot = [{"groupType": "Boot", "replicationProtectedItems": [{"id": item(one)["id"], "virtualMachineId": "x"}],
-             "startGroupActions": [{"actionName": "check the database"}], "endGroupActions": []} for one in members]
-    other = [{"groupType": kind, "replicationProtectedItems": [], "startGroupActions": [], "endGroupActions": []}
-             for kind in ("Shutdown", "Failover")]
+    boot = [
+        {
+            "groupType": "Boot",
+            "replicationProtectedItems": [{"id": item(one)["id"], "virtualMachineId": "x"}],
+            "startGroupActions": [{"actionName": "check the database"}],
+            "endGroupActions": [],
+        }
+        for one in members
+    ]
+    other = [
+        {"groupType": kind, "replicationProtectedItems": [], "startGroupActions": [], "endGroupActions": []}
+        for kind in ("Shutdown", "Failover")
+    ]
     return {"id": f"{VAULT}/replicationRecoveryPlans/{name}", "name": name, "properties": {"friendlyName": name, "groups": other + boot}}
 
 
 WIRES = {
-    "replicated_items": [item("a", tested="2026-10-01T12:00:00.1234567Z"), item("bb", health="Critical", update=True),
-                         item("moved", fabric="weu", protectionState="UnplannedFailoverCommitPending")],
+    "replicated_items": [
+        item("a", tested="2026-10-01T12:00:00.1234567Z"),
+        item("bb", health="Critical", update=True),
+        item("moved", fabric="weu", protectionState="UnplannedFailoverCommitPending"),
+    ],
     "recovery_plans": [plan("shop", "bb", "moved"), plan("other", "a")],
 }
 
@@ -78,22 +99,38 @@ def test_what_is_named_and_not_there_is_an_error():
 def test_the_groups_of_a_plan_are_numbered_as_the_portal_does():
     groups = shown()["recovery_plans"][0]["groups"]
     assert [(group["name"], [one["friendly_name"] for one in group["replicated_items"]]) for group in groups] == [
-        ("Shutdown", []), ("Failover", []), ("Group 1", ["vm-bb"]), ("Group 2", ["vm-moved"])]
+        ("Shutdown", []),
+        ("Failover", []),
+        ("Group 1", ["vm-bb"]),
+        ("Group 2", ["vm-moved"]),
+    ]
     assert groups[2]["start_actions"] == ["check the database"]
 
 
 def test_the_summary_counts_what_is_shown():
     assert picture.summary(shown() | {"jobs": [{"state": "Failed"}, {"state": "Failed"}]}) == {
-        "replicated_items": 3, "protection_states": {"Protected": 2, "UnplannedFailoverCommitPending": 1},
-        "replication_health": {"Normal": 2, "Critical": 1}, "max_rpo_seconds": 500, "agent_updates_required": ["vm-bb"],
-        "test_failovers_due": ["vm-bb", "vm-moved"], "jobs": {"Failed": 2}}
+        "replicated_items": 3,
+        "protection_states": {"Protected": 2, "UnplannedFailoverCommitPending": 1},
+        "replication_health": {"Normal": 2, "Critical": 1},
+        "max_rpo_seconds": 500,
+        "agent_updates_required": ["vm-bb"],
+        "test_failovers_due": ["vm-bb", "vm-moved"],
+        "jobs": {"Failed": 2},
+    }
     assert picture.summary({"fabrics": []}) == {}
 
 
 def test_a_policy_is_told_in_snake_case_and_a_mapping_of_vmm_without_details_is_too():
-    wires = {"policies": [{"id": "/p", "name": "p", "properties": {"friendlyName": "p", "providerSpecificDetails": {
-        "instanceType": "A2A", "recoveryPointHistory": 1440}}}],
-        "container_mappings": [{"id": "/m", "name": "m", "properties": {"providerSpecificDetails": None, "state": "Paired"}}]}
+    wires = {
+        "policies": [
+            {
+                "id": "/p",
+                "name": "p",
+                "properties": {"friendlyName": "p", "providerSpecificDetails": {"instanceType": "A2A", "recoveryPointHistory": 1440}},
+            }
+        ],
+        "container_mappings": [{"id": "/m", "name": "m", "properties": {"providerSpecificDetails": None, "state": "Paired"}}],
+    }
     found = picture.show(wires, Filters(), NOW, 180)
     assert found["policies"][0]["settings"] == {"recovery_point_history": 1440}
     assert found["container_mappings"][0]["provider"] is None

@@ -16,18 +16,38 @@ PRIMARY, RECOVERY = (f"{VAULT}/replicationFabrics/{region}/replicationProtection
 
 
 def item(name: str, container: str = PRIMARY, **properties: Any) -> dict[str, Any]:
-    return {"id": f"{container}/replicationProtectedItems/item-{name}", "name": f"item-{name}", "properties": {
-        "friendlyName": name, "activeLocation": "Primary", "testFailoverState": "None", "allowedOperations": [],
-        "protectionState": "Protected", "providerSpecificDetails": {
-            "instanceType": "A2A", "tfoAzureVMName": f"{name}-test", "recoveryAzureVMName": name,
-            "recoveryAzureResourceGroupId": GROUP}} | properties}
+    return {
+        "id": f"{container}/replicationProtectedItems/item-{name}",
+        "name": f"item-{name}",
+        "properties": {
+            "friendlyName": name,
+            "activeLocation": "Primary",
+            "testFailoverState": "None",
+            "allowedOperations": [],
+            "protectionState": "Protected",
+            "providerSpecificDetails": {
+                "instanceType": "A2A",
+                "tfoAzureVMName": f"{name}-test",
+                "recoveryAzureVMName": name,
+                "recoveryAzureResourceGroupId": GROUP,
+            },
+        }
+        | properties,
+    }
 
 
 def plan(*members: dict[str, Any], name: str = "shop") -> dict[str, Any]:
     boot = [{"groupType": "Boot", "replicationProtectedItems": [{"id": member["id"].lower()}]} for member in members]
-    return {"id": f"{VAULT}/replicationRecoveryPlans/{name}", "name": name, "properties": {
-        "replicationProviders": ["A2A"], "allowedOperations": ["TestFailover"], "currentScenario": None,
-        "groups": [{"groupType": "Shutdown", "replicationProtectedItems": []}, {"groupType": "Failover"}, *boot]}}
+    return {
+        "id": f"{VAULT}/replicationRecoveryPlans/{name}",
+        "name": name,
+        "properties": {
+            "replicationProviders": ["A2A"],
+            "allowedOperations": ["TestFailover"],
+            "currentScenario": None,
+            "groups": [{"groupType": "Shutdown", "replicationProtectedItems": []}, {"groupType": "Failover"}, *boot],
+        },
+    }
 
 
 class FakeVault:
@@ -55,7 +75,11 @@ def test_the_only_plan_needs_no_name() -> None:
     found = read(FakeVault([plan(db, web)], [web, db]), None)
     assert found.name == "shop"
     assert [(group.name, [one.friendly_name for one in group.items]) for group in found.groups] == [
-        ("Shutdown", []), ("Failover", []), ("Group 1", ["db"]), ("Group 2", ["web"])]
+        ("Shutdown", []),
+        ("Failover", []),
+        ("Group 1", ["db"]),
+        ("Group 2", ["web"]),
+    ]
 
 
 @pytest.mark.parametrize("wanted", ["shop", "SHOP", f"{VAULT}/replicationRecoveryPlans/shop"])
@@ -91,10 +115,16 @@ def test_an_item_that_is_gone_is_told() -> None:
 
 
 def test_machines_are_those_that_stand_failed_over_or_under_test() -> None:
-    listed = [item("idle"), item("cleaned", testFailoverState="MarkedForDeletion"),
-              item("tested", testFailoverState="WaitingForCompletion"), item("moved", activeLocation="Recovery"), item("home", RECOVERY)]
+    listed = [
+        item("idle"),
+        item("cleaned", testFailoverState="MarkedForDeletion"),
+        item("tested", testFailoverState="WaitingForCompletion"),
+        item("moved", activeLocation="Recovery"),
+        item("home", RECOVERY),
+    ]
     vault = FakeVault([plan(*listed)], listed)
     found = asyncio.run(recovery_plans.failed_over_machines(None, vault, read(vault, None)))  # type: ignore[arg-type]
     assert [(machine.name, machine.test, machine.id) for machine in found] == [
         ("tested", True, f"{GROUP}/providers/Microsoft.Compute/virtualMachines/tested-test"),
-        ("moved", False, f"{GROUP}/providers/Microsoft.Compute/virtualMachines/moved")]
+        ("moved", False, f"{GROUP}/providers/Microsoft.Compute/virtualMachines/moved"),
+    ]

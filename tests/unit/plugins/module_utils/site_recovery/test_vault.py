@@ -71,8 +71,13 @@ def sibling(name: str, group: str = "rg-dr-weu") -> str:
 
 
 def test_a_vault_is_found_by_id_by_name_and_group_by_name_and_as_the_only_one():
-    for params in ({"vault_id": VAULT_ID}, {"vault_name": "RSV-DR-WEU", "resource_group": "rg-dr-weu"}, {"vault_name": "rsv-dr-weu"},
-                   {"resource_group": "rg-dr-weu"}, {}):
+    for params in (
+        {"vault_id": VAULT_ID},
+        {"vault_name": "RSV-DR-WEU", "resource_group": "rg-dr-weu"},
+        {"vault_name": "rsv-dr-weu"},
+        {"resource_group": "rg-dr-weu"},
+        {},
+    ):
         found = find([VAULT_ID], **params)
         assert (found.id, found.name, found.resource_group, found.location) == (VAULT_ID, "rsv-dr-weu", "rg-dr-weu", "westeurope")
         assert found.subscription == SUBSCRIPTION
@@ -95,14 +100,17 @@ def test_a_vault_that_is_not_there_is_an_error_that_names_those_that_are():
     assert caught.value.status == 404
 
 
-@pytest.mark.parametrize("wrong", [
-    f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/vaults",
-    f"{GROUP}/providers/Microsoft.RecoveryServices/vaults",
-    f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu",
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu",
-    "rsv-dr-weu",
-    f"{GROUP}/providers/Microsoft.Compute/virtualMachines/rsv-dr-weu",
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/vaults",
+        f"{GROUP}/providers/Microsoft.RecoveryServices/vaults",
+        f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu",
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/providers/Microsoft.RecoveryServices/vaults/rsv-dr-weu",
+        "rsv-dr-weu",
+        f"{GROUP}/providers/Microsoft.Compute/virtualMachines/rsv-dr-weu",
+    ],
+)
 def test_a_wrong_vault_id_is_refused_and_the_right_form_told(wrong):
     with pytest.raises(InputError) as caught:
         vaults.check_input({"vault_id": wrong})
