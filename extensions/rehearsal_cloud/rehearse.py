@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Rehearses the runbook: starts the rehearsal cloud on an estate, runs playbooks/rehearse.yml on it, stops the cloud.
 
-    python extensions/rehearsal_cloud/rehearse.py [--estate FILE] [--vars FILE] [--traffic FILE] [--speed FACTOR] [more for ansible-playbook]
+    python extensions/rehearsal_cloud/rehearse.py [--estate FILE] [--vars FILE] [--traffic FILE] [--speed N] [ansible-playbook options]
 
 Nothing outside this machine is reached: the playbook signs in to the rehearsal cloud, with made-up credentials; the AZURE_* variables of
 the caller are left behind. The record of the run is left in the directory `evidence`.

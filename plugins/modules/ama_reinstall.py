@@ -260,7 +260,7 @@ extends_documentation_fragment:
   - cloudops.azure_dr.vault
   - cloudops.azure_dr.attributes
 author:
-  - the cloudops.azure_dr authors
+  - The cloudops.azure_dr authors (@cloudops)
 """
 
 EXAMPLES = r"""

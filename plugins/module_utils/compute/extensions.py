@@ -285,7 +285,6 @@ def _resource(machine: Machine, change: Change) -> dict[str, Any]:
 
 
 def _update(change: Change) -> dict[str, Any]:
-    assert change.found
     whole = change.wanted.properties(change.found)
     flags = {name: whole[name] for name in ("autoUpgradeMinorVersion", "enableAutomaticUpgrade")}
     return {"properties": flags | change.properties | _secrets(change.wanted)}
@@ -293,8 +292,7 @@ def _update(change: Change) -> dict[str, Any]:
 
 def _foreseen(wanted: Wanted, found: Extension | None, missing: Sequence[Change]) -> View:
     """The view of a wanted extension once what is missing is done."""
-    if not missing:
-        assert found
+    if found and not missing:
         return found.view()
     properties = wanted.properties(found)
     return {

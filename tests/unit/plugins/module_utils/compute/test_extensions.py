@@ -222,8 +222,7 @@ class FakeAzure:
 
     async def run(self, asked: str, resource_id: str, begin: Callable[..., Any], timeout: float) -> None:
         begin(polling=None)
-        trouble = self.troubles.pop(0) if self.troubles else None
-        if trouble:
+        if self.troubles and (trouble := self.troubles.pop(0)):
             raise trouble
 
     async def pause(self, seconds: float) -> None:
