@@ -41,16 +41,23 @@ def remove(cloud: Cloud, identifier: str) -> None:
 
 
 def recover(
-    cloud: Cloud, source_id: str, target_id: str, *, location: str, network_id: str | None = None, subnet_name: str | None = None
+    cloud: Cloud,
+    source_id: str,
+    target_id: str,
+    *,
+    location: str,
+    network_id: str | None = None,
+    subnet_name: str | None = None,
+    known: Body | None = None,
 ) -> None:
     """Make the VM that a failover makes (recorded traffic): another id and vmId in the target region; size, tags and system of the source;
     disks of the same names attached, no osProfile, no image, no extensions; running, its agent not ready yet.
 
     Disks and interface are resources in the target group, which is made when it is missing. A machine with another name than its
-    source (a test machine) hands the difference on to them.
+    source (a test machine) hands the difference on to them. `known` stands in for a source that is not there.
     """
     target = parse(target_id)
-    source: Body = cloud.store.get(source_id) or {"properties": {}}
+    source: Body = cloud.store.get(source_id) or known or {"properties": {}}
     group = target_id.split("/providers/")[0]
     if cloud.store.get(group) is None:
         cloud.store.put(

@@ -25,6 +25,21 @@ def source_machine(item: Body) -> str:
     return str(item["properties"]["providerSpecificDetails"].get("fabricObjectId") or "")
 
 
+def source_facts(item: Body) -> Body:
+    """What the item says of its source machine, in a VM's form: for an estate that holds the item and not the machine."""
+    details = item["properties"]["providerSpecificDetails"]
+    disks = details.get("protectedManagedDisks") or [{}]
+    system = next((one for one in disks if one.get("diskType") == "OperatingSystem"), disks[0])
+    facts = {"osType": details.get("osType"), "name": system.get("diskName"), "diskSizeGB": (system.get("diskCapacityInBytes") or 0) // GIB}
+    return {
+        "tags": (details.get("vmSyncedConfigDetails") or {}).get("tags") or {},
+        "properties": {
+            "hardwareProfile": {"vmSize": details.get("recoveryAzureVMSize") or "Standard_DS1_v2"},
+            "storageProfile": {"osDisk": {name: value for name, value in facts.items() if value}},
+        },
+    }
+
+
 def recovered_machine(item: Body, test: bool = False) -> str:
     """The id of the VM that a failover of the item makes ("" when the item does not say where)."""
     details = item["properties"]["providerSpecificDetails"]

@@ -18,7 +18,7 @@ from ...resource_types import Body
 from ...timeline import effect
 from .. import compute
 from . import replication
-from .a2a import is_a2a, recovered_machine, recovery_container, source_machine, switched
+from .a2a import is_a2a, recovered_machine, recovery_container, source_facts, source_machine, switched
 from .base import ITEM, PLAN, ancestor, bad_request, entity_guid, last, no_such_resource, vault_of
 from .fabrics import location_of
 from .items import Items, refuse_busy
@@ -69,6 +69,7 @@ def test_fail_over(cloud: Cloud, item: Body, options: Body) -> None:
             location=recovery_location(cloud, item),
             network_id=network,
             subnet_name=test_subnet(cloud, item, network),
+            known=source_facts(item),
         )
     properties["providerSpecificDetails"]["testFailoverRecoveryFabricObjectId"] = machine or None
     properties.update(
@@ -130,6 +131,7 @@ def fail_over(cloud: Cloud, item: Body, options: Body) -> None:
             location=recovery_location(cloud, item),
             network_id=private.get("network"),
             subnet_name=private.get("subnet"),
+            known=source_facts(item),
         )
     private["failed_over"] = cloud.clock.now
     replication.drop(cloud, item["id"])

@@ -218,3 +218,12 @@ def test_a_sparse_item_of_an_estate_fails_over_and_back(world, kit):
     assert world.done("POST", f"{kit.item('old')}/failoverCommit")["state"] == "Succeeded"
     assert world.done("POST", f"{kit.item('old')}/reProtect", {})["state"] == "Succeeded"
     assert world.properties(kit.item("old", "west"))["protectionState"] == "Protected"
+
+
+def test_a_machine_that_the_estate_leaves_out_comes_up_as_its_item_says(world, kit):
+    item = kit.replicated("ghost")
+    item["properties"]["providerSpecificDetails"] |= {"osType": "Linux", "recoveryAzureVMSize": "Standard_D8s_v5"}
+    world.cloud.seed([item])
+    assert world.done("POST", f"{kit.item('ghost')}/unplannedFailover", {})["state"] == "Succeeded"
+    machine = world.machine("ghost").body["properties"]
+    assert (machine["storageProfile"]["osDisk"]["osType"], machine["hardwareProfile"]["vmSize"]) == ("Linux", "Standard_D8s_v5")
