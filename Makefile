@@ -34,12 +34,12 @@ $(LOWEST)/.ready: requirements-lowest.txt
 	ln -s ../../../.. $*/collections/ansible_collections/cloudops/azure_dr
 	touch $@
 
-# What `make rehearsal` takes: an estate file, extra variables for the runbook (a file), a file for the traffic log.
-
+# What `make rehearsal` takes: an estate file, a file of variables for the runbook, a file for the traffic log, a file of rules for what
+# goes wrong, and how many times faster than Azure it goes.
 .PHONY: rehearsal
-rehearsal: venv ## Rehearse the runbook; ESTATE=, VARS= and TRAFFIC= name files of your own
+rehearsal: venv ## Rehearse the runbook; ESTATE=, VARS=, TRAFFIC=, FAULTS= name files of your own, SPEED= a number
 	$(BIN)/python extensions/rehearsal_cloud/rehearse.py $(if $(ESTATE),--estate '$(ESTATE)') $(if $(VARS),--vars '$(VARS)') \
-	    $(if $(TRAFFIC),--traffic '$(TRAFFIC)')
+	    $(if $(TRAFFIC),--traffic '$(TRAFFIC)') $(if $(FAULTS),--faults '$(FAULTS)') $(if $(SPEED),--speed '$(SPEED)')
 
 .PHONY: test
 test: venv $(LOWEST)/.ready ## Run every check, say what was left out; or one: make lint, types, docs, sanity, unit, integration, lowest, molecule

@@ -57,7 +57,16 @@ def environment(ready: dict[str, str], home: str, estate: Path) -> dict[str, str
         "SSL_CERT_FILE": ready["ca_file"],
         "REQUESTS_CA_BUNDLE": ready["ca_file"],
         "AZURE_DR_PACING_FILE": f"{home}/pacing",
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, [collections(home), os.environ.get("ANSIBLE_COLLECTIONS_PATH")])),
     }
+
+
+def collections(home: str) -> str:
+    """A folder in which Ansible finds this very collection, wherever it lies."""
+    place = Path(home, "collections", "ansible_collections", "cloudops")
+    place.mkdir(parents=True)
+    (place / "azure_dr").symlink_to(HERE.parents[1])
+    return str(Path(home, "collections"))
 
 
 def subscription(estate: Path) -> str:

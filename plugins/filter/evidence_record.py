@@ -126,7 +126,7 @@ def _failure(step: str, target: Body) -> Body:
         "step": step,
         "machine": target.get("name"),
         "state": target.get("state"),
-        "reason": target.get("reason"),
+        "reason": target.get("reason") or "no reason was given",
         "code": error.get("code"),
         "recommended_action": error.get("recommended_action"),
         "request_id": error.get("request_id"),

@@ -419,7 +419,7 @@ error:
     message:
       description: What Azure says, or what is wrong with the options.
       type: str
-      sample: "The option confirm is None; expected is 'shop', the name of what the action unplanned is done to; nothing was sent."
+      sample: "The option confirm is missing; expected is 'shop', the name of what the action unplanned is done to; nothing was sent."
     possible_causes:
       description: Why that may be, where Azure tells.
       type: str

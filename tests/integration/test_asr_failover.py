@@ -126,6 +126,12 @@ def test_a_drill_of_a_plan_and_again(cloud: Start) -> None:
     assert posts(azure) == ["testFailover", "testFailoverCleanup"]
 
 
+def test_a_plan_without_machines_is_no_drill_that_went_well(cloud: Start) -> None:
+    result = run(cloud(estates.estate(MACHINES, {"shop": []})), "test")
+    assert result["failed"]
+    assert "has no machines" in result["msg"]
+
+
 @pytest.mark.parametrize("confirm", [{}, {"confirm": "Shop"}, {"confirm": "yes"}])
 def test_a_real_failover_without_the_name_sends_nothing(cloud: Start, confirm: dict[str, str]) -> None:
     azure = shop(cloud)

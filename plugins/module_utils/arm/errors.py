@@ -31,7 +31,8 @@ class InputError(AzureDRError):
 
     def __init__(self, option: str, value: Any, expected: str) -> None:
         self.option, self.value, self.expected = option, value, expected
-        super().__init__(f"The option {option} is {value!r}; expected is {expected}.")
+        given = "missing" if value is None else repr(value)
+        super().__init__(f"The option {option} is {given}; expected is {expected}.")
 
 
 class AzureError(AzureDRError):

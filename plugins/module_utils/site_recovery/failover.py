@@ -681,6 +681,10 @@ async def _targets(azure: Any, vault: Vault, params: Mapping[str, Any]) -> tuple
     """The units, the name that confirms what is done to them, and what they are called."""
     if not params["replicated_items"]:
         plan = await recovery_plans.plan(azure, vault, params["recovery_plan"])
+        if not plan.items:
+            raise AzureDRError(
+                f"The recovery plan {plan.name} of the vault {vault.name} has no machines, so there is nothing to fail over."
+            )
         return [Target(plan.id, plan.name, plan.name)], plan.name, "recovery plan"
     chosen = items.choose([items.parse(wire) for wire in await vault.replicated_items(azure)], params["replicated_items"])
     name = chosen[0].friendly_name if len(chosen) == 1 else vault.name
