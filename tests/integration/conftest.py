@@ -84,6 +84,7 @@ class RunningCloud:
             "ANSIBLE_COLLECTIONS_PATH": collections,
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_REMOTE_TEMP": str(folder / ".ansible" / "tmp"),
+            "ANSIBLE_INJECT_INVOCATION": "1",  # newer cores leave out by default where a secret would show
         }
         ended = subprocess.run(
             command, env=environment | self.environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False

@@ -80,6 +80,7 @@ def environment(cloud: Any, home: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(Path(sys.prefix) / "collections"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_REMOTE_TEMP": str(home / ".ansible" / "tmp"),
+        "ANSIBLE_INJECT_INVOCATION": "1",  # newer cores leave out by default where a secret would show
         "AZURE_DR_PACING_FILE": str(home / "pacing"),
         **cloud.environment,
     }
