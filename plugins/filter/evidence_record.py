@@ -50,7 +50,7 @@ _value:
   type: dict
   contains:
     outcome:
-      description: V(succeeded), or V(failed) when any step or machine failed.
+      description: V(failed) when any step or machine failed, V(unchanged) when there was nothing to do, else V(succeeded).
       type: str
     about:
       description: What O(about) held.
@@ -89,13 +89,19 @@ def evidence_record(steps: list[Body], about: Body | None = None, rto_objective:
     told = [_step(step["name"], step.get("result") or {}) for step in steps]
     failures = [failure for step in told for failure in step.pop("failures")]
     return {
-        "outcome": "failed" if failures or any(step["outcome"] == "failed" for step in told) else "succeeded",
+        "outcome": _outcome(told, failures),
         "about": about or {},
         "vault_id": next((step["result"]["vault_id"] for step in steps if (step.get("result") or {}).get("vault_id")), None),
         "rto": _rto([step.get("result") or {} for step in steps], rto_objective),
         "steps": told,
         "failures": failures,
     }
+
+
+def _outcome(steps: list[Body], failures: list[Body]) -> str:
+    if failures or any(step["outcome"] == "failed" for step in steps):
+        return "failed"
+    return "succeeded" if any(step["changed"] for step in steps) else "unchanged"
 
 
 def _step(name: str, result: Body) -> Body:

@@ -32,6 +32,12 @@ def test_a_run_without_failures_succeeded() -> None:
     ]
 
 
+def test_a_run_with_nothing_to_do_is_no_success() -> None:
+    assert (
+        record([step(changed=False, targets=[target("web-01", "unchanged")]), {"name": "Commit", "result": {}}])["outcome"] == "unchanged"
+    )
+
+
 def test_each_failed_machine_is_named_with_what_to_do() -> None:
     targets = [
         target("web-01", "failed", reason="no capacity", error=ERROR),
