@@ -110,9 +110,10 @@ class Wanted:
 
     def set_on(self, mapping: Mapping) -> bool:
         """Whether the mapping carries the setting, healthy or not."""
-        return mapping.auto_update == self.status and (
-            not self.enabled or (ids.same(mapping.account_id, self.account_id) and mapping.authentication_type == self.authentication_type)
-        )
+        if _word(mapping.auto_update) != _word(self.status):
+            return False
+        account = ids.same(mapping.account_id, self.account_id)
+        return not self.enabled or (account and _word(mapping.authentication_type) == _word(self.authentication_type))
 
     def body(self) -> Wire:
         """The PATCH of a mapping (Azure API document, ReplicationProtectionContainerMappings_Update)."""
@@ -322,6 +323,11 @@ def told(health_errors: Iterable[Wire]) -> str:
         parts += [f"Possible causes: {error['possible_causes']}"] if error["possible_causes"] else []
         parts += [f"Recommended action: {error['recommended_action']}"] if error["recommended_action"] else []
     return " ".join(parts)
+
+
+def _word(text: str | None) -> str:
+    """A word of Site Recovery, whose letter case is not to be relied on."""
+    return (text or "").lower()
 
 
 def _place(properties: Wire, side: str) -> str:

@@ -83,6 +83,16 @@ def test_another_account_or_another_sign_in_is_set_anew():
     assert planned(enabled(automationAccountAuthenticationType="RunAsAccount"), WANTED) == ["enable automatic update"]
 
 
+def test_letter_case_makes_no_difference():
+    told = wire(
+        agentAutoUpdateStatus="enabled",
+        automationAccountArmId=ACCOUNT.upper(),
+        automationAccountAuthenticationType="systemassignedidentity",
+    )
+    assert WANTED.set_on(mappings.parse(told))
+    assert not OFF.set_on(mappings.parse(told))
+
+
 def test_what_is_set_but_not_healthy_is_repaired_when_it_is_to_be_on():
     assert planned(enabled(errors=(ERROR,)), WANTED) == ["repair automatic update"]
     assert planned(wire(errors=(ERROR,)), OFF) == []
