@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -148,24 +148,24 @@ class Report:
     def count(self, *states: str) -> int:
         return sum(outcome.state in states for outcome in self.outcomes)
 
+    def summary(self, rows: Iterable[View]) -> View:
+        """How many of the rows are in which state, and how long the run took."""
+        counts = Counter(row["state"] for row in rows)
+        return {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")} | {
+            "minimum_duration": round(self.minimum_duration, 1),
+            "duration": round(self.duration, 1),
+            "throttled_requests": self.throttled_requests,
+        }
+
     def result(self, max_failures: int = 0) -> View:
         """A module's result: changed, failed, msg, targets, summary, diff. failed when more than max_failures targets did not succeed."""
-        counts = Counter(outcome.state for outcome in self.outcomes)
+        rows = [outcome.result() for outcome in self.outcomes]
         bad = [outcome for outcome in self.outcomes if outcome.state in ("failed", "timed_out")]
         found: View = {
             "changed": any(outcome.changed for outcome in self.outcomes),
-            "targets": [outcome.result() for outcome in self.outcomes],
-            "summary": {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
-            | {
-                "minimum_duration": round(self.minimum_duration, 1),
-                "duration": round(self.duration, 1),
-                "throttled_requests": self.throttled_requests,
-            },
-            "diff": [
-                {"before_header": o.target.name, "after_header": o.target.name, "before": o.before, "after": o.after}
-                for o in self.outcomes
-                if o.before != o.after
-            ],
+            "targets": rows,
+            "summary": self.summary(rows),
+            "diff": differences(rows),
         }
         if len(bad) > max_failures:
             told = [f"{outcome.target.name}: {str(outcome.reason).rstrip('.')}" for outcome in bad[:TOLD]]
@@ -173,6 +173,15 @@ class Report:
                 told.append(f"and {len(bad) - TOLD} more: " + ", ".join(outcome.target.name for outcome in bad[TOLD:]))
             found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: " + "; ".join(told)}
         return found
+
+
+def differences(rows: Iterable[View]) -> list[View]:
+    """Ansible's diff of the rows of a result that have one."""
+    return [
+        {"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
+        for row in rows
+        if row["before"] != row["after"]
+    ]
 
 
 async def run(

@@ -716,9 +716,7 @@ def warnings(wish: Wish, step: Failover, report: fleet.Report) -> list[str]:
 def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int) -> Wire:
     """The module's result: targets per machine, job, rto_seconds, summary, diff, and msg where it failed."""
     rows = [row for outcome in report.outcomes for row in _rows(wish, step, outcome)]
-    counts = Counter(row["state"] for row in rows)
     followed = [step.followed[outcome.target.id] for outcome in report.outcomes if outcome.target.id in step.followed]
-    summary = {state: counts[state] for state in ("unchanged", "changed", "failed", "skipped", "timed_out")}
     bad = [row for row in rows if row["state"] in ("failed", "timed_out")]
     troubled = [outcome for outcome in report.outcomes if outcome.state in ("failed", "timed_out")]
     ends = [row["recovered"] for row in rows if row["recovered"]]
@@ -730,17 +728,8 @@ def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int)
         "targets": [{key: value for key, value in row.items() if key != "recovered"} for row in rows],
         "job": failover_jobs.view(followed[0].job) if len(followed) == 1 else None,
         "rto_seconds": None if bad else recovery_time,
-        "summary": summary
-        | {
-            "minimum_duration": round(report.minimum_duration, 1),
-            "duration": round(report.duration, 1),
-            "throttled_requests": report.throttled_requests,
-        },
-        "diff": [
-            {"before_header": row["name"], "after_header": row["name"], "before": row["before"], "after": row["after"]}
-            for row in rows
-            if row["before"] != row["after"]
-        ],
+        "summary": report.summary(rows),
+        "diff": fleet.differences(rows),
     }
     if len(bad) > max_failures or (troubled and not bad):
         found |= {"failed": True, "msg": " ".join(dict.fromkeys(str(outcome.reason) for outcome in troubled))}

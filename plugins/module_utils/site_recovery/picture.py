@@ -16,6 +16,7 @@ from ansible.module_utils.common.dict_transformations import camel_dict_to_snake
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import items, jobs, mappings
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import ReplicatedItem
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.recovery_plans import numbered
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
 
 Wire = dict[str, Any]
@@ -136,13 +137,11 @@ def _members(plan: Wire) -> list[Wire]:
 
 def _plan(wire: Wire, names: Mapping[str, str]) -> View:
     properties = wire["properties"]
-    groups, boot = [], 0
-    for group in properties.get("groups") or ():
-        kind = group.get("groupType") or "Boot"
-        boot += kind == "Boot"
+    groups = []
+    for name, kind, group in numbered(wire):
         groups.append(
             {
-                "name": f"Group {boot}" if kind == "Boot" else kind,
+                "name": name,
                 "type": kind,
                 "replicated_items": [
                     {"id": member["id"], "name": _last(member["id"]), "friendly_name": names.get(_last(member["id"]).lower())}

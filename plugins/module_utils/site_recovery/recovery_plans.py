@@ -10,7 +10,7 @@ the whole vault, since a plan may name an item by the place where it was before 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,13 +85,11 @@ async def plan(azure: Any, vault: Vault, wanted: str | None) -> RecoveryPlan:
 def parse(wire: Wire, listed: Sequence[Wire]) -> RecoveryPlan:
     """The plan of its GET answer, joined with the list of the vault's replicated items. Raises AzureDRError when one is missing there."""
     properties = wire["properties"]
-    groups, wires, boot = [], [], 0
-    for group in properties.get("groups") or ():
-        kind = group.get("groupType") or "Boot"
-        boot += kind == "Boot"
+    groups, wires = [], []
+    for name, kind, group in numbered(wire):
         members = [_member(wire["name"], entry["id"], listed) for entry in group.get("replicationProtectedItems") or ()]
         wires += members
-        groups.append(Group(f"Group {boot}" if kind == "Boot" else kind, kind, tuple(items.parse(member) for member in members)))
+        groups.append(Group(name, kind, tuple(items.parse(member) for member in members)))
     return RecoveryPlan(
         id=wire["id"],
         name=wire["name"],
@@ -102,6 +100,15 @@ def parse(wire: Wire, listed: Sequence[Wire]) -> RecoveryPlan:
         groups=tuple(groups),
         wires=tuple(wires),
     )
+
+
+def numbered(wire: Wire) -> Iterator[tuple[str, str, Wire]]:
+    """The groups of a plan's GET answer with the name that users know each by ("Group 2" is the second Boot group) and its type."""
+    boot = 0
+    for group in wire["properties"].get("groups") or ():
+        kind = group.get("groupType") or "Boot"
+        boot += kind == "Boot"
+        yield f"Group {boot}" if kind == "Boot" else kind, kind, group
 
 
 async def failed_over_machines(azure: Any, vault: Vault, plan: RecoveryPlan) -> list[Machine]:
@@ -143,15 +150,15 @@ async def _name(azure: Any, vault: Vault, wanted: str | None) -> str:
         return named.name
     if wanted:
         return wanted
-    plans = await vault.recovery_plans(azure)
-    if len(plans) != 1:
-        known = ", ".join(sorted(found["name"] for found in plans)) or "none"
-        raise AzureDRError(f"The vault {vault.name} has {len(plans)} recovery plans: {known}. Say which one with recovery_plan.")
-    return str(plans[0]["name"])
+    names = await vault.recovery_plan_names(azure)
+    if len(names) != 1:
+        known = ", ".join(names) or "none"
+        raise AzureDRError(f"The vault {vault.name} has {len(names)} recovery plans: {known}. Say which one with recovery_plan.")
+    return names[0]
 
 
 async def _known(azure: Any, vault: Vault) -> str:
-    return ", ".join(sorted(found["name"] for found in await vault.recovery_plans(azure))) or "none"
+    return ", ".join(await vault.recovery_plan_names(azure)) or "none"
 
 
 def _member(plan_name: str, item_id: str, listed: Sequence[Wire]) -> Wire:

@@ -64,10 +64,13 @@ class Vault:
 
     async def recovery_plans(self, azure: Any) -> list[Wire]:
         """All recovery plans, each read by itself: the list leaves out their groups (recorded traffic)."""
-        operations = azure.site_recovery.replication_recovery_plans
-        listed = await self._all(azure, "list the recovery plans", operations.list(**self.scope))
-        read = await asyncio.gather(*(self.recovery_plan(azure, plan["name"]) for plan in listed))
+        read = await asyncio.gather(*(self.recovery_plan(azure, name) for name in await self.recovery_plan_names(azure)))
         return [plan for plan in read if plan is not None]
+
+    async def recovery_plan_names(self, azure: Any) -> list[str]:
+        """The names of all recovery plans, sorted."""
+        operations = azure.site_recovery.replication_recovery_plans
+        return sorted(plan["name"] for plan in await self._all(azure, "list the recovery plans", operations.list(**self.scope)))
 
     async def recovery_plan(self, azure: Any, name: str) -> Wire | None:
         """One recovery plan with its groups; None when there is none of that name."""

@@ -55,12 +55,8 @@ def wanted_point(cloud: Cloud, item: Body, options: Body) -> Body | None:
     return next((point for point in recovery_points(cloud, item) if point["properties"]["recoveryPointType"] == "AppConsistent"), newest)
 
 
-# What each action does to an item when it ends well: function(cloud, item, options); options are the properties of the request.
-
-
-def test_fail_over(cloud: Cloud, item: Body, options: Body) -> None:
-    properties, machine = item["properties"], recovered_machine(item, test=True)
-    network = options.get("networkId") if options.get("networkType") != "NoNetworkAttachAsInput" else None
+def _bring_up(cloud: Cloud, item: Body, machine: str, network: str | None, subnet: str | None) -> None:
+    """The machine appears in the recovery region; nothing does for an item that does not say where."""
     if machine:
         compute.recover(
             cloud,
@@ -68,9 +64,18 @@ def test_fail_over(cloud: Cloud, item: Body, options: Body) -> None:
             machine,
             location=recovery_location(cloud, item),
             network_id=network,
-            subnet_name=test_subnet(cloud, item, network),
+            subnet_name=subnet,
             known=source_facts(item),
         )
+
+
+# What each action does to an item when it ends well: function(cloud, item, options); options are the properties of the request.
+
+
+def test_fail_over(cloud: Cloud, item: Body, options: Body) -> None:
+    properties, machine = item["properties"], recovered_machine(item, test=True)
+    network = options.get("networkId") if options.get("networkType") != "NoNetworkAttachAsInput" else None
+    _bring_up(cloud, item, machine, network, test_subnet(cloud, item, network))
     properties["providerSpecificDetails"]["testFailoverRecoveryFabricObjectId"] = machine or None
     properties.update(
         testFailoverState="WaitingForCompletion",
@@ -123,16 +128,7 @@ def fail_over(cloud: Cloud, item: Body, options: Body) -> None:
         properties["activeLocation"] = "Primary"
         return
     point = wanted_point(cloud, item, options)
-    if machine:
-        compute.recover(
-            cloud,
-            source_machine(item),
-            machine,
-            location=recovery_location(cloud, item),
-            network_id=private.get("network"),
-            subnet_name=private.get("subnet"),
-            known=source_facts(item),
-        )
+    _bring_up(cloud, item, machine, private.get("network"), private.get("subnet"))
     private["failed_over"] = cloud.clock.now
     replication.drop(cloud, item["id"])
     replication.set_state(item, replication.FAILED_OVER, AFTER_FAILOVER)

@@ -56,8 +56,8 @@ class FakeVault:
     def __init__(self, plans: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
         self.plans, self.items = plans, items
 
-    async def recovery_plans(self, azure: Any) -> list[dict[str, Any]]:
-        return self.plans
+    async def recovery_plan_names(self, azure: Any) -> list[str]:
+        return sorted(plan["name"] for plan in self.plans)
 
     async def recovery_plan(self, azure: Any, name: str) -> dict[str, Any] | None:
         return next((plan for plan in self.plans if plan["name"].lower() == name.lower()), None)
