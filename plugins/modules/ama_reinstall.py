@@ -640,7 +640,7 @@ async def restore(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]
     known = machines.Machines(azure)
     wanted = extensions.agents(state, identity=params["user_assigned_identity_id"], **{name: params[name] for name in AGENT_OPTIONS})
     wanted += extensions.others(params["extensions"], state)
-    step = extensions.Extensions(azure, known, wanted, params["backup_dir"])
+    step = extensions.Extensions(azure, known, extensions.by_system(wanted), params["backup_dir"])
 
     def place(target: fleet.Target) -> associations.Place:
         machine = known.known[ids.key(target.id)]

@@ -131,6 +131,17 @@ def others(given: Sequence[dict[str, Any]], state: str) -> list[Wanted]:
     return found
 
 
+def by_system(wanted: Sequence[Wanted]) -> Callable[[Machine], list[Wanted]]:
+    """The wishes for each machine out of those for all: the ones for its operating system. The callable raises AzureDRError."""
+
+    def of(machine: Machine) -> list[Wanted]:
+        if machine.os_type is None:
+            raise AzureDRError("The virtual machine does not tell its operating system (storageProfile.osDisk.osType).")
+        return [one for one in wanted if one.os_type in (None, machine.os_type)]
+
+    return of
+
+
 @dataclass(frozen=True)
 class Change:
     """What is done to one extension: verb "remove", "install", "update" or "wait for". found: the extension as it is, or was."""
@@ -188,17 +199,18 @@ class Seen:
 class Extensions(Step[Seen]):
     """Brings the wanted extensions of each machine to their state, one after the other.
 
+    wanted: tells what one machine shall have, in order; may raise AzureDRError, which is that machine's failure.
     Before an extension is removed, its resource is written to backup_dir. backups: what was written there, [{id, file}].
     """
 
-    def __init__(self, azure: Any, machines: Machines, wanted: Sequence[Wanted], backup_dir: str) -> None:
+    def __init__(self, azure: Any, machines: Machines, wanted: Callable[[Machine], Sequence[Wanted]], backup_dir: str) -> None:
         self._azure, self._machines, self._wanted, self._backup_dir = azure, machines, wanted, Path(backup_dir)
         self._written: dict[str, frozenset[str]] = {}
         self.backups: list[dict[str, str]] = []
 
     def chosen(self, machine: Machine) -> list[Extension] | None:
         """The machine's extensions that this step is about; None when it has nothing to do there."""
-        wanted = self._for(machine)
+        wanted = self._wanted(machine)
         found = [extension for one in wanted if (extension := one.of(machine))]
         return found if found or any(one.state == "present" for one in wanted) else None
 
@@ -209,7 +221,7 @@ class Extensions(Step[Seen]):
         machine = observed.machine
         return [
             Action(change.text, _requests(machine, change), change)
-            for wanted in self._for(machine)
+            for wanted in self._wanted(machine)
             for change in changes(wanted, machine, wanted.kind in observed.written)
         ]
 
@@ -226,12 +238,12 @@ class Extensions(Step[Seen]):
     def view(self, observed: Seen) -> View:
         return self._view(
             observed.machine,
-            {wanted.kind: found.view() for wanted in self._for(observed.machine) if (found := wanted.of(observed.machine))},
+            {wanted.kind: found.view() for wanted in self._wanted(observed.machine) if (found := wanted.of(observed.machine))},
         )
 
     def wanted(self, target: Target, observed: Seen) -> View:
         views = {}
-        for wanted in self._for(observed.machine):
+        for wanted in self._wanted(observed.machine):
             found = wanted.of(observed.machine)
             missing = changes(wanted, observed.machine, wanted.kind in observed.written)
             if wanted.state == "present":
@@ -239,16 +251,14 @@ class Extensions(Step[Seen]):
         return self._view(observed.machine, views)
 
     def failure(self, target: Target, observed: Seen) -> str | None:
-        for wanted in self._for(observed.machine):
+        for wanted in self._wanted(observed.machine):
             found = wanted.of(observed.machine)
             if wanted.state == "present" and found and found.failed:
                 return f"extension {found.name}: {found.trouble}"
         return None
 
-    def _for(self, machine: Machine) -> list[Wanted]:
-        if machine.os_type is None:
-            raise AzureDRError("The virtual machine does not tell its operating system (storageProfile.osDisk.osType).")
-        return [wanted for wanted in self._wanted if wanted.os_type in (None, machine.os_type)]
+    def _for(self, machine: Machine) -> Sequence[Wanted]:
+        return self._wanted(machine)
 
     def _view(self, machine: Machine, views: dict[str, View]) -> View:
         agent = f"{AGENT_PUBLISHER}.{AGENTS[str(machine.os_type)]}"

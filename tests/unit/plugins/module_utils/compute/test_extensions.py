@@ -144,7 +144,7 @@ def test_the_identity_goes_into_the_settings_beside_what_is_there() -> None:
 
 
 def test_the_agent_of_the_other_operating_system_is_never_wanted() -> None:
-    step = Extensions(None, Machines(None), extensions.agents("present"), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), "/nowhere")
     target = Target(ID, "web")
     wrong = machine(agent(), os_type="Windows")
     assert [action.text for action in step.plan(target, Seen(wrong, frozenset()))] == [
@@ -155,13 +155,13 @@ def test_the_agent_of_the_other_operating_system_is_never_wanted() -> None:
 
 
 def test_absent_has_nothing_to_do_on_a_machine_without_any_of_them() -> None:
-    step = Extensions(None, Machines(None), extensions.agents("absent"), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("absent")), "/nowhere")
     assert step.chosen(machine()) is None and step.chosen(machine(agent()))
     assert step.plan(Target(ID, "web"), Seen(machine(), frozenset())) == []
 
 
 def test_the_view_names_legacy_agents() -> None:
-    step = Extensions(None, Machines(None), extensions.agents("present"), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), "/nowhere")
     legacy = {"name": "oms", "publisher": "Microsoft.EnterpriseCloud.Monitoring", "type": "OmsAgentForLinux"}
     view = step.view(Seen(machine(legacy), frozenset()))
     assert view == {"agent": None, "extensions": [], "legacy_agents": ["oms"]}
@@ -186,7 +186,7 @@ def test_the_option_extensions() -> None:
 
 def test_secrets_are_in_no_repr() -> None:
     wanted = Wanted("P", "T", protected_settings=SECRET)
-    step = Extensions(None, Machines(None), [wanted], "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system([wanted]), "/nowhere")
     [action] = step.plan(Target(ID, "web"), Seen(machine(), frozenset()))
     assert "sentinel" not in repr(action) + repr(step.wanted(Target(ID, "web"), Seen(machine(), frozenset())))
 
@@ -232,7 +232,7 @@ class FakeAzure:
 def apply(azure: FakeAzure, wanted: Wanted, where: Machine, folder: Path, seconds: float = 1000) -> Extensions:
     known = Machines(azure)
     known.known[ID.lower()] = where
-    step = Extensions(azure, known, [wanted], str(folder))
+    step = Extensions(azure, known, extensions.by_system([wanted]), str(folder))
     for action in step.plan(Target(ID, "web"), Seen(where, frozenset())):
         asyncio.run(step.apply(Target(ID, "web"), action, seconds))
     return step
