@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -52,10 +53,14 @@ class Response:
 
 
 class Cloud:
-    """Azure, small: `handle` answers one request; time passes between requests only."""
+    """Azure, small: `handle` answers one request; time passes between requests only.
 
-    def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
+    extension_seconds: how long writes of extensions take, at least and at most; None: as long as they were seen to take.
+    """
+
+    def __init__(self, clock: Clock | None = None, seed: int = 0, extension_seconds: tuple[float, float] | None = None) -> None:
         self.clock = clock or Clock()
+        self.extension_seconds = extension_seconds
         self.store = Store()
         self.timeline = Timeline()
         self.operations = Operations()
@@ -66,6 +71,10 @@ class Cloud:
         """A new GUID; the same seed gives the same row of them."""
         self._guids += 1
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"rehearsal:{self._seed}:{self._guids}"))
+
+    def chance(self, *about: str) -> float:
+        """A number from 0 to 1 that looks drawn at random; the same seed gives the same one about the same thing."""
+        return random.Random(":".join([str(self._seed), *about])).random()
 
     def seed(self, resources: Iterable[dict[str, Any]]) -> None:
         """Fill the store with the resources of an estate file. Raises ValueError for one without an id."""

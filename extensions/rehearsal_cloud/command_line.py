@@ -51,6 +51,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=_port, default=0, help="where to listen on loopback (0, the default: any free port)")
     parser.add_argument("--speed", type=_speed, default=1.0, metavar="FACTOR", help="how many times as fast as Azure's the time passes (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed gives the same ids and the same faults (0)")
+    parser.add_argument(
+        "--extension-seconds",
+        type=_range,
+        metavar="FROM-TO",
+        help="how long each write of an extension takes (as long as Azure's were seen to)",
+    )
     parser.add_argument("--throttle", choices=("azure", "off"), default="azure", help="Azure's request limits, or none (azure)")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="rules that make it misbehave, JSON or YAML")
     parser.add_argument("--permissions", type=Path, metavar="FILE", help="role definitions; what they do not grant is answered 403")
@@ -78,9 +84,20 @@ def _speed(text: str) -> float:
     return speed
 
 
+def _range(text: str) -> tuple[float, float]:
+    first, _dash, last = text.partition("-")
+    try:
+        least, most = float(first), float(last)
+    except ValueError:
+        least, most = 1.0, 0.0
+    if not 0 <= least <= most < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range of seconds, such as 20-90")
+    return least, most
+
+
 def _build(options: argparse.Namespace) -> Server:
     """The server that the options ask for. Raises FileProblem."""
-    cloud = install(Cloud(Clock(options.speed), options.seed))
+    cloud = install(Cloud(Clock(options.speed), options.seed, options.extension_seconds))
     if options.state and options.state.exists():
         snapshots.load(cloud, options.state)
     else:

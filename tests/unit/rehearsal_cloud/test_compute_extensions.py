@@ -58,6 +58,19 @@ def test_an_installation_is_followed_to_its_end(inside):
     assert [one["name"] for one in inside.body(f"{VM}/extensions")["value"]] == ["AMA"]
 
 
+def test_writes_can_take_a_time_from_a_range(inside):
+    inside.cloud.extension_seconds = (20.0, 90.0)
+    identifiers = [VM.replace("web01", f"web{number:02}") for number in range(20)]
+    inside.cloud.seed([machine() | {"id": identifier, "name": identifier[-5:]} for identifier in identifiers])
+    begun = [inside.send("PUT", f"{identifier}/extensions/AMA", extension()) for identifier in identifiers]
+    inside.later(19)
+    assert {inside.operation(answer)["status"] for answer in begun} == {"InProgress"}
+    inside.later(36)
+    assert {inside.operation(answer)["status"] for answer in begun} == {"InProgress", "Succeeded"}
+    inside.later(36)
+    assert {inside.operation(answer)["status"] for answer in begun} == {"Succeeded"}
+
+
 def test_protected_settings_are_nowhere(inside):
     inside.cloud.seed([machine()])
     inside.send("PUT", AMA, extension(protectedSettings={"key": "hush"}))

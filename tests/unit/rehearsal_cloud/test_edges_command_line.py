@@ -101,6 +101,8 @@ def test_a_killed_cloud_starts_again_as_it_was(start, tmp_path):
         ([], "--estate FILE is needed"),
         (["--estate", "missing.json"], "missing.json: No such file or directory"),
         (["--estate", "estate.json", "--speed", "0"], "'0' is not a number over 0"),
+        (["--estate", "estate.json", "--extension-seconds", "90-20"], "'90-20' is not a range of seconds"),
+        (["--estate", "estate.json", "--extension-seconds", "slow"], "'slow' is not a range of seconds"),
         (["--estate", "estate.json", "--port", "http"], "'http' is not a port"),
         (["--estate", "estate.json", "--colour"], "--colour"),
         (["--estate", "estate.json", "--faults", "estate.json"], "the faults are a list of rules"),

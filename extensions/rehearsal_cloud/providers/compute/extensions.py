@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import refusals
 from ...operations import Operation
-from ...paths import Path
+from ...paths import Path, key
 from ...resource_types import Body, ResourceType, merge
 from ...timeline import effect
 from ..resources import location_required
@@ -207,6 +207,9 @@ def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: f
     """
     instance_view.forget(cloud, machine["id"], body)
     ready = instance_view.agent_ready(cloud, machine["id"])
+    if cloud.extension_seconds is not None:
+        least, most = cloud.extension_seconds
+        seconds = least + (most - least) * cloud.chance(request.method, key(body["id"]))
     operation = cloud.operations.start(
         cloud,
         request,
