@@ -10,7 +10,7 @@ import random
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from . import refusals
@@ -20,6 +20,9 @@ from .paths import GROUP, SUBSCRIPTION, Path, parse
 from .resource_types import Types
 from .store import Store
 from .timeline import Timeline
+
+if TYPE_CHECKING:
+    from .permissions import Permissions
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Cloud:
         self.timeline = Timeline()
         self.operations = Operations()
         self.types = Types()
+        self.permissions: Permissions | None = None  # None: everybody may do everything
         self._seed, self._guids = seed, 0
 
     def guid(self) -> str:

@@ -54,7 +54,8 @@ class Server:
         snapshots: Snapshots | None = None,
     ) -> None:
         self.cloud, self.throttle, self.rules = cloud, throttle or Throttle(), rules or []
-        self.permissions, self.traffic, self.snapshots = permissions, traffic, snapshots
+        self.traffic, self.snapshots = traffic, snapshots
+        cloud.permissions = permissions
         self._runners: list[web.ServerRunner] = []
 
     async def start(self, context: ssl.SSLContext, port: int = 0) -> tuple[int, int]:
@@ -126,8 +127,8 @@ class Server:
             raise refuse(
                 400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{request.unreadable}'."
             )
-        if self.permissions is not None:
-            self.permissions.require(request, who)
+        if self.cloud.permissions is not None:
+            self.cloud.permissions.require(self.cloud, request, who)
         effects = self.cloud.timeline.done
         response = self.cloud.handle(request)
         if self.snapshots is not None and (request.method != "GET" or self.cloud.timeline.done != effects):

@@ -41,6 +41,8 @@ class Azure(Protocol):
     @property
     def pacer(self) -> Pacing: ...
 
+    async def require(self, requests: Iterable[tuple[str, str]], needs: Iterable[tuple[str, str]]) -> None: ...
+
     async def pause(self, seconds: float) -> None: ...
 
 
@@ -56,11 +58,14 @@ class Target:
 @dataclass(frozen=True)
 class Action:
     """One missing action: what it is, in the imperative ("install extension X"), the requests it will send (method, path), and
-    what `apply` needs to carry it out. One without requests is a wait: it changes nothing."""
+    what `apply` needs to carry it out. One without requests is a wait: it changes nothing.
+
+    needs: permissions (action, scope) that the requests need beside their own, on the resources that they link to."""
 
     text: str
     requests: tuple[tuple[str, str], ...] = ()
     data: Any = None
+    needs: tuple[tuple[str, str], ...] = ()
 
 
 class Skip(Exception):
@@ -260,11 +265,20 @@ class _Run:
                 self.outcome.before |= step.view(observed)
                 self._seen.append(observed)
                 self.plans.append(step.plan(self._target, observed))
+            await self._require(*self.plans)
         except (Skip, AzureDRError) as trouble:
             self.plans = []
             self._end(trouble)
         self.outcome.after = dict(self.outcome.before)
         self.outcome.actions = [action.text for actions in self.plans for action in actions]
+
+    async def _require(self, *plans: list[Action]) -> None:
+        """Raises AzureDRError when the sign-in is known to lack a permission: half of a plan can be worse than nothing."""
+        actions = [action for plan in plans for action in plan]
+        if any(action.requests for action in actions):
+            await self._azure.require(
+                [request for action in actions for request in action.requests], [need for action in actions for need in action.needs]
+            )
 
     def foresee(self) -> None:
         """Check mode: what the outcome would be."""
@@ -305,6 +319,7 @@ class _Run:
         if self._acted and not step.independent:  # by an earlier step, or its wait: what was seen before no longer counts
             self._seen[number] = await step.observe(self._target)
             plan = step.plan(self._target, self._seen[number])
+            await self._require(plan)
         for action in plan:
             self._progress.now(self._target.id, action.text)
             self.outcome.actions.append(action.text)

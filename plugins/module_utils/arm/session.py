@@ -14,7 +14,7 @@ import json
 import os
 import ssl
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import clouds, credentials, pacing
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import clouds, credentials, pacing, permissions
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import (
     AzureDRError,
     AzureError,
@@ -247,6 +247,19 @@ class Azure:
                     return await (await begin(polling=polling))
         except TimeoutError:
             raise TimedOut(asked, resource_id, timeout / 60, polling.last) from None
+
+    @cached_property
+    def permissions(self) -> permissions.Permissions:
+        """What the sign-in may do."""
+        return permissions.Permissions(self.list)
+
+    async def require(self, requests: Iterable[permissions.Request], needs: Iterable[tuple[str, str]] = ()) -> None:
+        """Raises PermissionMissing when the sign-in is known to lack what the requests (method, path) need, or one of `needs` (action,
+        scope)."""
+        wanted = permissions.needs_of(requests) + [permissions.Need(*need) for need in needs]
+        missing = await self.permissions.missing(wanted)
+        if missing:
+            raise permissions.PermissionMissing(missing)
 
     async def pause(self, seconds: float) -> None:
         """Wait between two looks at something; with many waiting it takes longer, since all share the read limit."""

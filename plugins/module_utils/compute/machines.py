@@ -308,7 +308,8 @@ class Identified(Step[Machine]):
             return []
         if self._assign:
             what = ids.parse(self._identity).name if self._identity else "the system-assigned one"
-            return [Action(f"assign identity {what}", (("PATCH", observed.id),), self._missing(observed))]
+            needs = ((f"{ids.parse(self._identity).type}/assign/action", self._identity),) if self._identity else ()
+            return [Action(f"assign identity {what}", (("PATCH", observed.id),), self._missing(observed), needs)]
         if self._identity:
             raise AzureDRError(
                 f"The user-assigned identity {self._identity} is not assigned to {observed.name}, so the agent could not "

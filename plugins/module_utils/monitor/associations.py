@@ -241,4 +241,6 @@ def _put(target: Target, observed: Seen, name: str, link: str, linked: str) -> A
     text = f"associate {ids.parse(linked).name}" + (f" in the place of {ids.parse(old).name}" if old else "")
     description = {"description": there.description} if there and there.description else {}
     path = f"{target.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}"
-    return Action(text, (("PUT", path),), (there.name if there else name, {"properties": {link: linked, **description}}))
+    # What is linked to must be readable, or the PUT is refused as LinkedAuthorizationFailed (Azure Landing Zones issue 2616).
+    needs = ((f"{ids.parse(linked).type}/read", linked),)
+    return Action(text, (("PUT", path),), (there.name if there else name, {"properties": {link: linked, **description}}), needs)

@@ -33,6 +33,9 @@ class FakeAzure:
     def minimum_duration(self, requests: Sequence[tuple[str, str]]) -> float:
         return 2.0 * len(requests)
 
+    async def require(self, requests: Sequence[tuple[str, str]], needs: Sequence[tuple[str, str]]) -> None:
+        """Everything is permitted."""
+
     async def pause(self, seconds: float) -> None:
         self.paused.append(seconds)
         await asyncio.sleep(0)

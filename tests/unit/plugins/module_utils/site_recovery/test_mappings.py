@@ -214,6 +214,9 @@ class OneMapping:
         self.sent += 1
         return SimpleNamespace(status="Succeeded", warning="something beside success")
 
+    async def require(self, requests: Any, needs: Any) -> None:
+        """Everything is permitted."""
+
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(0)
 
