@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
 
 Observed = TypeVar("Observed")
@@ -60,12 +61,14 @@ class Action:
     """One missing action: what it is, in the imperative ("install extension X"), the requests it will send (method, path), and
     what `apply` needs to carry it out. One without requests is a wait: it changes nothing.
 
-    needs: permissions (action, scope) that the requests need beside their own, on the resources that they link to."""
+    needs: permissions (action, scope) that the requests need beside their own, on the resources that they link to.
+    lost: what the requests take away, for the journal; None for nothing."""
 
     text: str
     requests: tuple[tuple[str, str], ...] = ()
     data: Any = None
     needs: tuple[tuple[str, str], ...] = ()
+    lost: View | None = None
 
 
 class Skip(Exception):
@@ -104,10 +107,18 @@ class Step(Generic[Observed]):
         """Why waiting longer will not bring the wanted state (asked after apply); None while it may."""
         return None
 
+    def made_good(self, target: Target, observed: Observed, lost: View) -> bool:
+        """Whether what an action took away (its `lost`) is there again, or nobody wants it: then the journal closes it."""
+        return True
+
+    def refused(self, target: Target, observed: Observed) -> str | None:
+        """What of the wanted state cannot be brought about, and why: the target fails with it once all else is done. None for nothing."""
+        return None
+
 
 @dataclass
 class Outcome:
-    """What became of one target. `begun`: Azure accepted at least one change."""
+    """What became of one target. `begun`: Azure accepted at least one change. resumed: what earlier runs left open, by their journals."""
 
     target: Target
     state: str = "unchanged"
@@ -117,6 +128,7 @@ class Outcome:
     before: View = field(default_factory=dict)
     after: View = field(default_factory=dict)
     actions: list[str] = field(default_factory=list)
+    resumed: list[View] = field(default_factory=list)
     started: str | None = None
     ended: str | None = None
 
@@ -133,6 +145,7 @@ class Outcome:
             "state": self.state,
             "reason": self.reason,
             "actions": self.actions,
+            "resumed": self.resumed,
             "before": self.before,
             "after": self.after,
             "started": self.started,
@@ -198,16 +211,18 @@ async def run(
     timeout: float,
     noun: str = "targets",
     progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> Report:
     """Bring every target to the wanted state of every step, in the order of the steps; all targets at once.
 
     timeout: seconds for the whole run, waiting included; a target that is not there by then is `timed_out` (what Azure has begun goes
-    on there). check: look and plan only. noun: what the targets are called in messages.
+    on there). check: look and plan only. noun: what the targets are called in messages. journal: takes down each action before it is sent;
+    InputError is raised, and nothing sent, where it cannot be made.
     """
     loop = asyncio.get_running_loop()
     begin = loop.time()
     progress = progress or Progress(len(targets), noun)
-    runs = [_Run(azure, target, steps, begin, timeout, progress) for target in targets]
+    runs = [_Run(azure, target, steps, begin, timeout, progress, journal) for target in targets]
     ticker = asyncio.create_task(_ticking(progress))
     try:
         progress.say(f"looking at {_some(len(targets), noun)}")
@@ -215,14 +230,20 @@ async def run(
         plans = [(one.outcome, action) for one in runs for actions in one.plans for action in actions]
         minimum = azure.pacer.minimum_duration([request for _outcome, action in plans for request in action.requests])
         progress.say(_announcement(len(runs), noun, [action for _outcome, action in plans], minimum))
+        if journal:
+            _look_around(journal, [one.outcome for one in runs], progress)
         if check:
             for one in runs:
                 one.foresee()
         else:
+            if journal and any(action.requests for _outcome, action in plans):
+                journal.begin()
             await asyncio.gather(*(one.act() for one in runs))
     finally:
         ticker.cancel()
         progress.tick()
+        if journal and not check:
+            await journal.close()
     return Report([one.outcome for one in runs], minimum, loop.time() - begin, azure.pacer.throttled_requests)
 
 
@@ -234,6 +255,15 @@ def _announcement(total: int, noun: str, actions: Sequence[Action], minimum: flo
     more = f", and {len(kinds) - 6} more" if len(kinds) > 6 else ""
     least = f"; at least {minimum:.0f} s by Azure's request limits alone" if minimum >= 1 else ""
     return f"{_some(total, noun)}, {_some(len(actions), 'actions')}: {listed}{more}{least}"
+
+
+def _look_around(journal: Journal, outcomes: Sequence[Outcome], progress: Progress) -> None:
+    """Say what other runs have left open on the targets, and which are at work on them now."""
+    left = Counter((view["run"], view["module"], view["host"]) for outcome in outcomes for view in outcome.resumed)
+    for (run, module, host), count in left.items():
+        progress.say(f"going on with what run {run} ({module} on {host}) left open: {_some(count, 'actions')}")
+    for text in journal.beside(outcome.target.id for outcome in outcomes):
+        progress.say(text)
 
 
 def _some(count: int, noun: str) -> str:
@@ -249,10 +279,20 @@ async def _ticking(progress: Progress) -> None:
 class _Run:
     """The run of one target: its outcome as it grows."""
 
-    def __init__(self, azure: Azure, target: Target, steps: Sequence[Step[Any]], begin: float, timeout: float, progress: Progress) -> None:
+    def __init__(
+        self,
+        azure: Azure,
+        target: Target,
+        steps: Sequence[Step[Any]],
+        begin: float,
+        timeout: float,
+        progress: Progress,
+        journal: Journal | None,
+    ) -> None:
         self.outcome = Outcome(target)
         self.plans: list[list[Action]] = []
         self._azure, self._target, self._steps, self._progress = azure, target, steps, progress
+        self._journal = journal
         self._timeout, self._deadline = timeout, begin + timeout
         self._seen: list[Any] = []
         self._acted = False
@@ -266,6 +306,8 @@ class _Run:
                 self._seen.append(observed)
                 self.plans.append(step.plan(self._target, observed))
             await self._require(*self.plans)
+            if self._journal:
+                self.outcome.resumed = [entry.view() for entry in self._journal.unfinished(self._target.id) if not entry.live]
         except (Skip, AzureDRError) as trouble:
             self.plans = []
             self._end(trouble)
@@ -288,6 +330,10 @@ class _Run:
             self.outcome.state = "changed"
             for step, observed in zip(self._steps, self._seen, strict=True):
                 self.outcome.after |= step.wanted(self._target, observed)
+        refused = self._refused()
+        if refused:
+            self._end(refused)
+            return
         self._progress.end(self._target.id, self.outcome.state)
 
     async def act(self) -> None:
@@ -295,7 +341,7 @@ class _Run:
         if self.outcome.state != "unchanged":
             return
         if not any(self.plans):
-            self._end(None)
+            self._end(self._refused())
             return
         self.outcome.started = _clock()
         self.outcome.actions = []
@@ -306,7 +352,12 @@ class _Run:
                 await self._look_back(step)
                 self._end(trouble)
                 return
-        self._end(None)
+        self._end(self._refused())
+
+    def _refused(self) -> AzureDRError | None:
+        """The trouble with what no step will bring about."""
+        told = [text for step, observed in zip(self._steps, self._seen, strict=True) if (text := step.refused(self._target, observed))]
+        return AzureDRError(" ".join(told)) if told else None
 
     async def _look_back(self, step: Step[Any]) -> None:
         """See what a step that failed half-way has left behind; what it failed of is told, not this look's own trouble."""
@@ -325,7 +376,8 @@ class _Run:
             self.outcome.actions.append(action.text)
             self._acted = True
             try:
-                await step.apply(self._target, action, self._left(action.text))
+                async with self._noted(action):
+                    await step.apply(self._target, action, self._left(action.text))
             except AzureError as error:
                 self.outcome.begun |= bool(action.requests) and error.accepted is not False
                 raise
@@ -335,6 +387,12 @@ class _Run:
             self.outcome.begun |= bool(action.requests)
         if plan:
             await self._verify(number, step)
+
+    def _noted(self, action: Action) -> contextlib.AbstractAsyncContextManager[None]:
+        """Around an action: in the journal before it is sent. A wait sends nothing."""
+        if not self._journal or not action.requests:
+            return contextlib.nullcontext()
+        return self._journal.sent(self._target.id, action.text, action.requests, action.lost)
 
     async def _verify(self, number: int, step: Step[Any]) -> None:
         """Look again until nothing is missing: only what was seen is reported."""
@@ -354,6 +412,12 @@ class _Run:
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
 
+    def _settle(self) -> None:
+        """The target is as wanted: close what is open on it in the journals, but for what is still gone."""
+        if self._journal:
+            seen = list(zip(self._steps, self._seen, strict=True))
+            self._journal.settle(self._target.id, lambda lost: all(step.made_good(self._target, observed, lost) for step, observed in seen))
+
     def _left(self, doing: str) -> float:
         left = self._deadline - asyncio.get_running_loop().time()
         if left <= 0:
@@ -364,6 +428,7 @@ class _Run:
         outcome = self.outcome
         if trouble is None:
             outcome.state = "changed" if outcome.begun else "unchanged"
+            self._settle()
         else:
             outcome.state = {Skip: "skipped", TimedOut: "timed_out"}.get(type(trouble), "failed")
             outcome.reason = str(trouble)

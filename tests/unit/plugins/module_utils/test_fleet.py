@@ -105,6 +105,23 @@ def raising(error: Exception, what: str, *names: str) -> Callable[[str, str], No
     return trouble
 
 
+class Partial(Switch):
+    """A switch of which a part cannot be turned on, on the target b."""
+
+    def refused(self, target: Target, observed: bool) -> str | None:
+        return "The part has no power." if target.name == "b" else None
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_is_refused_fails_the_target_once_all_else_is_done(check: bool) -> None:
+    switch = Partial()
+    report = run([switch, Switch("lamp", on="abc")], "abc", check=check)
+    assert states(report) == {"a": "changed", "b": "failed", "c": "changed"}
+    assert report.outcomes[1].reason == "The part has no power." and report.outcomes[1].after["switch"] is True
+    assert switch.on == (set() if check else {"a", "b", "c"})
+    assert states(run([Partial(on="ab")], "ab")) == {"a": "unchanged", "b": "failed"}
+
+
 def test_what_is_missing_is_done_and_read_back_and_what_is_right_left_alone() -> None:
     switch = Switch(on="b")
     report = run([switch], "ab")
