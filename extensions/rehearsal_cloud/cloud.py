@@ -109,13 +109,17 @@ class Cloud:
 
     def handle(self, request: Request) -> Response:
         """The answer to one request, after all that was due has happened."""
-        moment = self.clock.read()
-        self.timeline.run(self, moment)
-        self.clock.set(moment)
+        self.advance()
         try:
             return self.route(request)
         except refusals.Refusal as refusal:
             return Response(refusal.status, refusal.body, dict(refusal.headers))
+
+    def advance(self) -> None:
+        """Let all happen that is due by now."""
+        moment = self.clock.read()
+        self.timeline.run(self, moment)
+        self.clock.set(moment)
 
     def route(self, request: Request) -> Response:
         """The answer to a request at the present moment; raises Refusal.
@@ -145,6 +149,10 @@ class Cloud:
         if view is not None:
             return view(self, request, path)
         return self.types.find(path.collection_type).list(self, request, path)
+
+    def changed(self, machine: str) -> None:
+        """Say that a machine, or what hangs on it, changed: whether its agent sends data is judged anew, before the next request."""
+        self.timeline.put(self.clock.now, "heartbeats.look", identifier=machine)
 
     def answer(self, status: int, body: Any = None, **headers: str) -> Response:
         """A response whose body is a copy, so that nothing outside changes the store. Header names: underscores for dashes."""

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from . import faults, sign_in
+from . import faults, log_analytics, sign_in
 from .clock import Clock, http_date
 from .cloud import Cloud, Request, Response
 from .permissions import Permissions
@@ -116,21 +116,22 @@ class Server:
             return Response(500, {"error": {"code": "InternalServerError", "message": message}})
 
     def _answer(self, request: Received) -> Response:
-        """Sign-in, or ARM: who asks, is there an api-version, is it too much, may they, and then the cloud."""
+        """Sign-in, or ARM: who asks, is there an api-version, is it too much, may they, and then the cloud; or the query of logs."""
         signed = sign_in.answer(request)
         if signed is not None:
             return signed
-        who = sign_in.principal(request)
-        _require_api_version(request)
+        who, logs = sign_in.principal(request), log_analytics.asked(request)
+        if not logs:
+            _require_api_version(request)
         remaining = self.throttle.admit(self.cloud, request, who)
         if request.unreadable:
             raise refuse(
                 400, "InvalidRequestContent", f"The request content was invalid and could not be deserialized: '{request.unreadable}'."
             )
-        if self.cloud.permissions is not None:
+        if self.cloud.permissions is not None and not logs:
             self.cloud.permissions.require(self.cloud, request, who)
         effects = self.cloud.timeline.done
-        response = self.cloud.handle(request)
+        response = log_analytics.answer(self.cloud, request, who) if logs else self.cloud.handle(request)
         if self.snapshots is not None and (request.method != "GET" or self.cloud.timeline.done != effects):
             self.snapshots.changed()
         response.headers = remaining | response.headers

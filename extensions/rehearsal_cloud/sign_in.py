@@ -59,6 +59,11 @@ def principal(request: Request) -> Principal:
     return who
 
 
+def audience(request: Request) -> str:
+    """What the request's token was asked for, "" where it does not say."""
+    return str(_claims(request.headers.get("authorization", "").partition(" ")[2].strip()).get("aud") or "")
+
+
 def answer(request: Request) -> Response | None:
     """The answer to a request for a token, or for what leads to one; None for any other request. The body is the form's fields."""
     if request.path.lower().startswith("/subscriptions"):

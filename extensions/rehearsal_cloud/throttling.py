@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from . import log_analytics
 from .cloud import Cloud, Request
 from .paths import parse
 from .refusals import Refusal, refuse
@@ -16,6 +17,7 @@ from .sign_in import Principal
 
 ARM = "Microsoft Learn, Azure Resource Manager request limits and throttling"
 COMPUTE = "Microsoft Learn, Compute throttling limits"
+LOGS = "Microsoft Learn, Azure Monitor service limits, log queries: 200 requests in 30 seconds of one user"
 ASR = "Microsoft Learn, automatic update of the Mobility service (comment in its script)"
 
 
@@ -66,6 +68,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "list scale sets": _compute("HighCostGetVMScaleSet", (10, 30), (360, 1080)),
     "update scale set vm": _compute("UpdateVMScaleSetVM", (4, 12), (500, 1500), "region"),
     "set site recovery": (Limit("Microsoft.RecoveryServices/Set", 200, 200, ("resource",), ASR),),
+    "log queries": (Limit("Microsoft.OperationalInsights/Query", 200, 400, ("principal",), LOGS),),
     "get site recovery": (Limit("Microsoft.RecoveryServices/Get", 10000, 10000 / 60, ("resource",), ASR),),
 }
 KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  # any other method is a write
@@ -85,7 +88,11 @@ class Throttle:
 
         ARM counts first; what it lets through counts even if the provider then refuses it.
         """
-        now, names = cloud.clock.read(), _names(cloud, request, who)
+        now = cloud.clock.read()
+        if log_analytics.asked(request):
+            self._take(LIMITS["log queries"], {"principal": who.object_id}, now, lambda limit, wait: log_analytics.throttled(wait))
+            return {}
+        names = _names(cloud, request, who)
         kind = KINDS.get(request.method, "writes")
         remaining = self._take(LIMITS[kind], names, now, lambda limit, wait: _arm_refusal(kind, names, wait))
         scope = "subscription" if names["subscription"] else "tenant"

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from ..cloud import Cloud
 
-PROVIDERS = ("resources", "authorization", "compute", "monitor", "automation", "recovery_services", "site_recovery")
+PROVIDERS = ("resources", "authorization", "compute", "monitor", "operational_insights", "automation", "recovery_services", "site_recovery")
 
 
 def install(cloud: Cloud) -> Cloud:

@@ -82,6 +82,8 @@ class _Collection(_Stamped):
         }
         self.complete(cloud, body)
         cloud.store.put(path.resource_id, self.stamp(cloud, body, known))
+        for association in self.linked(cloud, path):
+            cloud.changed(parse(association["id"]).scope)
         return cloud.answer(200, body)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -125,6 +127,7 @@ class Rule(_Collection):
             )
         for association in linked:
             cloud.store.delete(association["id"])
+            cloud.changed(parse(association["id"]).scope)
         return super().delete(cloud, request, path)
 
     def listed(self, body: Body) -> Body:
@@ -174,7 +177,12 @@ class Association(_Stamped):
             "type": self.name,
         }
         cloud.store.put(path.resource_id, self.stamp(cloud, body, known))
+        cloud.changed(path.scope)
         return cloud.answer(200, body)
+
+    def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        cloud.changed(path.scope)
+        return super().delete(cloud, request, path)
 
     def _check(self, cloud: Cloud, path: Path, properties: dict[str, Any]) -> None:
         """Refuse what can't be: a VM, rule or endpoint that is not there, or a link that the name does not go with.

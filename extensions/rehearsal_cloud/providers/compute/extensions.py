@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import refusals
 from ...operations import Operation
-from ...paths import Path, key
+from ...paths import Path, key, parse
 from ...resource_types import Body, ResourceType, merge
 from ...timeline import effect
 from ..resources import location_required
@@ -108,6 +108,7 @@ class Extension(ResourceType):
         machine = _machine(cloud, path.parent_id, "delete")
         writable(cloud, machine)
         body["properties"]["provisioningState"] = "Deleting"
+        cloud.changed(machine["id"])
         operation = _begin(cloud, request, machine, body, DELETE_SECONDS, "compute.extension.deleted")
         return announce(cloud, request, operation, machine, 202)
 
@@ -248,7 +249,11 @@ def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[
 
 @effect("compute.extension.installed")
 def _installed(cloud: Cloud, operation: str, identifier: str) -> None:
+    body, machine = cloud.store.get(identifier), cloud.store.get(parse(identifier).parent_id)
+    if body is not None and machine is not None:
+        cloud.store.private(identifier)["version"] = instance_view.version_to_install(cloud, machine, body)
     _ended(cloud, identifier, "Succeeded")
+    cloud.timeline.put(cloud.clock.now, "compute.rollouts.consider")
 
 
 @effect("compute.extension.failed")
@@ -260,6 +265,7 @@ def _failed(cloud: Cloud, operation: str, identifier: str) -> None:
 @effect("compute.extension.deleted")
 def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
     cloud.store.delete(identifier)
+    cloud.changed(parse(identifier).parent_id)
 
 
 def _ended(cloud: Cloud, identifier: str, state: str, message: str = "") -> None:
@@ -267,3 +273,4 @@ def _ended(cloud: Cloud, identifier: str, state: str, message: str = "") -> None
     if body is not None:
         body["properties"]["provisioningState"] = state
         cloud.store.private(identifier).update(ended=cloud.clock.now, message=message)
+        cloud.changed(parse(identifier).parent_id)

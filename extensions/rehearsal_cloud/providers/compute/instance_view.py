@@ -7,7 +7,8 @@ A VM keeps this in its private part:
   view            the instance view that its estate gave; what the cloud itself knows is newer and shown instead
   power           "running", "stopped" or "deallocated"
   agent_ready_at  when the VM agent reports for the first time since the last start; absent when only the estate knows
-An extension keeps there: view (given by the estate), ended (time of its last installation), message (why it failed).
+An extension keeps there: view (given by the estate), version (what the cloud installed), ended (time of its last installation),
+message (why it failed).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...clock import compute_time
-from ...paths import key
+from ...paths import key, parse
 from ...resource_types import Body
+from . import published
 
 if TYPE_CHECKING:
     from ...cloud import Cloud
@@ -52,6 +54,7 @@ def set_power(cloud: Cloud, machine: str, state: str) -> None:
     private["power"] = state
     if state == "running":
         private["agent_ready_at"] = cloud.clock.now + agent_start(machine)
+    cloud.changed(machine)
 
 
 def agent_ready(cloud: Cloud, machine: str) -> bool:
@@ -97,7 +100,7 @@ def extension_view(cloud: Cloud, extension: Body) -> Body:
     status["message"] = private.get("message", "") if failed else "Enable succeeded."
     if "ended" in private:
         status["time"] = compute_time(private["ended"])
-    return {**entry, "type": handler_type(extension), "typeHandlerVersion": _installed(extension), "statuses": [status]}
+    return {**entry, "type": handler_type(extension), "typeHandlerVersion": installed(cloud, extension), "statuses": [status]}
 
 
 def machine_view(cloud: Cloud, machine: Body, extensions: Sequence[Body]) -> Body:
@@ -146,7 +149,7 @@ def _agent(cloud: Cloud, machine: str, seeded: Body, extensions: Sequence[Body])
     handlers = list(seeded.get("extensionHandlers", []))
     known = {str(entry.get("type", "")).lower() for entry in handlers}
     handlers += [
-        _handler(extension)
+        _handler(cloud, extension)
         for extension in extensions
         if handler_type(extension).lower() not in known and extension["properties"].get("provisioningState") != "Creating"
     ]
@@ -155,18 +158,37 @@ def _agent(cloud: Cloud, machine: str, seeded: Body, extensions: Sequence[Body])
     return {"vmAgentVersion": version if version != "Unknown" else "2.11.1.4", "statuses": statuses, "extensionHandlers": handlers}
 
 
-def _handler(extension: Body) -> Body:
+def _handler(cloud: Cloud, extension: Body) -> Body:
     failed = extension["properties"].get("provisioningState") == "Failed"
     status = (
         _status("ProvisioningState/failed/1", "Not Ready", "Error", "Plugin failed")
         if failed
         else _status(READY, "Ready", message="Plugin enabled")
     )
-    return {"type": handler_type(extension), "typeHandlerVersion": _installed(extension), "status": status}
+    return {"type": handler_type(extension), "typeHandlerVersion": installed(cloud, extension), "status": status}
 
 
-def _installed(extension: Body) -> str:
-    """The installed version: the newest build known of the major version that was asked for, else the asked version filled up."""
+def installed(cloud: Cloud, extension: Body) -> str:
+    """The version of an extension that a machine runs: what the cloud installed, else what the estate says, else the one asked for."""
+    private = cloud.store.private(extension["id"])
+    told = [private.get("view") or {}, *cloud.store.private(parse(extension["id"]).parent_id).get("view", {}).get("extensions", [])]
+    seeded = next((one for one in told if one.get("typeHandlerVersion") and str(one.get("name", "")).lower() == extension["name"].lower()), {})
+    return str(private.get("version") or seeded.get("typeHandlerVersion") or _asked(extension))
+
+
+def version_to_install(cloud: Cloud, machine: Body, extension: Body) -> str:
+    """What an installation brings: with autoUpgradeMinorVersion the newest published of the major version, never an older one than is there."""
+    found = [_asked(extension)]
+    if "version" in cloud.store.private(extension["id"]):
+        found.append(installed(cloud, extension))
+    if extension["properties"].get("autoUpgradeMinorVersion"):
+        found.append(published.newest_extension(cloud, machine, extension["properties"]) or "")
+    major = published.number(_asked(extension))[:1]
+    return max((one for one in found if published.number(one)[:1] == major), key=published.number)
+
+
+def _asked(extension: Body) -> str:
+    """The newest build known of the major version that was asked for, else the asked version filled up."""
     asked = str(extension["properties"].get("typeHandlerVersion", "1.0"))
     newest = NEWEST.get(handler_type(extension).lower(), "")
     newer = extension["properties"].get("autoUpgradeMinorVersion") and newest.partition(".")[0] == asked.partition(".")[0]

@@ -15,7 +15,7 @@ from ...paths import Path, key, parse
 from ...resource_types import Body, Handler, ResourceType, merge
 from ...timeline import effect
 from ..resources import identify, location_required
-from . import instance_view
+from . import health, instance_view
 from .extensions import busy
 from .instance_view import EXTENSION, MACHINE
 from .operations import announce
@@ -97,7 +97,7 @@ class Machine(ResourceType):
 
     def instance_view(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
-        return cloud.answer(200, instance_view.machine_view(cloud, body, list(cloud.store.of_type(EXTENSION, body["id"]))))
+        return cloud.answer(200, health.machine_view(cloud, body, list(cloud.store.of_type(EXTENSION, body["id"]))))
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
         """Create or replace; what Azure adds (vmId, managed disks) is added, secrets are dropped."""
@@ -181,7 +181,7 @@ def _begin(
 def _shown(cloud: Cloud, body: Body, extensions: list[Body], expand: bool) -> Body:
     shown = {**body, "resources": extensions} if extensions else dict(body)
     if expand:
-        shown["properties"] = {**body["properties"], "instanceView": instance_view.machine_view(cloud, body, extensions)}
+        shown["properties"] = {**body["properties"], "instanceView": health.machine_view(cloud, body, extensions)}
     return shown
 
 
@@ -208,6 +208,7 @@ def _settled(cloud: Cloud, operation: str, identifier: str, created: bool) -> No
         body["properties"]["provisioningState"] = "Succeeded"
     if created:
         cloud.store.private(identifier).update(power="running")
+    cloud.changed(identifier)
 
 
 @effect("compute.machine.failed")
@@ -220,6 +221,7 @@ def _failed(cloud: Cloud, operation: str, identifier: str, **arguments: object) 
 @effect("compute.machine.deleted")
 def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
     cloud.store.delete(identifier)
+    cloud.changed(identifier)
 
 
 @effect("compute.machine.powered")

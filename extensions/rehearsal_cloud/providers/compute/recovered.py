@@ -38,6 +38,7 @@ def remove(cloud: Cloud, identifier: str) -> None:
     """Take a VM away, with the disks and the network interface that `recover` made for it."""
     for made in [*cloud.store.private(identifier).get("made", []), identifier]:
         cloud.store.delete(made)
+    cloud.changed(identifier)
 
 
 def recover(
