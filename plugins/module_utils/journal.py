@@ -43,17 +43,20 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 
 View = dict[str, Any]
 
-FOLDER = "~/.local/state/cloudops.azure_dr/journal"
 KEPT_FOR = 90 * 86400  # seconds that the file of a run that left nothing open is kept
 TAIL = 200  # bytes at the end of a file that hold its last line when that is the end
 SAME_TICK = 1_000_000_000  # nanoseconds within which a folder's time need not tell of a second file
 
 DONE, FAILED, REFUSED, UNKNOWN, SETTLED = "done", "failed", "refused", "unknown", "settled"
 
-
-def argument_spec() -> dict[str, Any]:
-    """The option of the documentation fragment `journal`."""
-    return {"journal_dir": {"type": "path", "default": FOLDER, "fallback": (env_fallback, ["AZURE_DR_JOURNAL_DIR"])}}
+# The option of the documentation fragment `journal`.
+JOURNAL_ARGUMENTS: dict[str, Any] = {
+    "journal_dir": {
+        "type": "path",
+        "default": "~/.local/state/cloudops.azure_dr/journal",
+        "fallback": (env_fallback, ["AZURE_DR_JOURNAL_DIR"]),
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,8 @@ class _Waiting(NamedTuple):
 class Journal:
     """The journal of this run, and what those of the others in the folder tell.
 
-    `file` is where it is, None as long as nothing was about to be sent. `warnings` are sentences for the user, of files that could not be
-    read or written.
+    `file` is where it is, None as long as nothing was about to be sent; `name` is the same for a result. `warnings` are sentences for the
+    user, of files that could not be read or written.
     """
 
     def __init__(self, directory: str | Path, run: Run) -> None:
@@ -122,6 +125,10 @@ class Journal:
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{module}-{secrets.token_hex(3)}"
         return cls(directory, Run(name, module, socket.gethostname(), os.getpid(), _user(), cloud, _clock()))
+
+    @property
+    def name(self) -> str | None:
+        return str(self.file) if self.file else None
 
     def begin(self) -> None:
         """Make the file, before anything is sent. Raises InputError where that cannot be done."""

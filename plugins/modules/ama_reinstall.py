@@ -92,7 +92,7 @@ options:
   protected_settings:
     description:
       - The protected settings of the agent, such as the credentials of a proxy. They appear in no result, log,
-        difference or backup.
+        difference or journal.
       - Azure never gives them back, so they cannot be compared, and a difference in them alone changes nothing. They
         are sent whenever the agent is installed or updated; O(reinstall=always) sends them for certain.
     type: dict
@@ -216,13 +216,6 @@ options:
     type: list
     elements: str
     default: []
-  backup_dir:
-    description:
-      - Before an extension is removed, its resource is written here, as Azure gives it and without protected settings,
-        so that it can be put back by hand. The files are readable only by the user that runs the module.
-      - An extension that could not be written here is not removed.
-    type: path
-    default: ~/.local/state/cloudops.azure_dr/extensions
   agent_timeout:
     description:
       - How many minutes the VM agent of a machine may take to become ready. After a failover it usually takes a few.
@@ -258,6 +251,7 @@ seealso:
 extends_documentation_fragment:
   - cloudops.azure_dr.azure
   - cloudops.azure_dr.vault
+  - cloudops.azure_dr.journal
   - cloudops.azure_dr.attributes
 author:
   - The cloudops.azure_dr authors (@cloudops)
@@ -314,11 +308,11 @@ EXAMPLES = r"""
   vars:
     compute: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-neu/providers/Microsoft.Compute
 
-- name: Install the agent anew even where it is healthy, and keep what was removed beside the evidence
+- name: Install the agent anew even where it is healthy, and keep the journal, with what was removed, beside the evidence
   cloudops.azure_dr.ama_reinstall:
     resource_group: rg-shop-weu
     reinstall: always
-    backup_dir: evidence/extensions
+    journal_dir: evidence/journal
 
 - name: Take the agent and its rule off again
   cloudops.azure_dr.ama_reinstall:
@@ -372,6 +366,14 @@ targets:
         - install extension AzureMonitorLinuxAgent
         - associate dcr-shop-linux
         - associate dce-weu
+    resumed:
+      description:
+        - What earlier runs had begun on it and not seen the end of, by their journals, with C(action), C(time), C(run), C(module) and
+          C(host). This run went on from there, and settled it where it succeeded.
+      type: list
+      elements: dict
+      returned: always
+      sample: []
     before:
       description: The machine as it was found.
       type: dict
@@ -494,23 +496,11 @@ summary:
       type: int
       returned: always
       sample: 0
-backups:
-  description: The extensions that were written to O(backup_dir) before they were removed.
-  returned: when the machines could be chosen
-  type: list
-  elements: dict
-  contains:
-    id:
-      description: The extension's resource id.
-      type: str
-      returned: always
-      sample: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-weu/providers/Microsoft.Compute/\
-        virtualMachines/shop-jump-01/extensions/AMA"
-    file:
-      description: The file, on the host that ran the module.
-      type: str
-      returned: always
-      sample: /home/ops/.local/state/cloudops.azure_dr/extensions/rg-shop-weu.shop-jump-01.AMA.20261102T051244.118733Z.json
+journal:
+  description: The file in O(journal_dir) that tells what was sent and what was removed, on the host that ran the module.
+  returned: when the machines could be chosen; C(null) when there was nothing to send
+  type: str
+  sample: /home/ops/.local/state/cloudops.azure_dr/journal/20261102T051244Z-ama_reinstall-3fa9c1.jsonl
 error:
   description: The error, where no machine could be worked on. Its keys are those of RV(targets[].error).
   returned: when the machines could not be chosen, or a rule or endpoint is not there
@@ -524,6 +514,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, ids, session
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import extensions, machines
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS, Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import recovery_plans, vault
 
@@ -560,6 +551,7 @@ def argument_spec() -> dict[str, Any]:
     return (
         credentials.argument_spec()
         | vault.VAULT_ARGUMENTS
+        | JOURNAL_ARGUMENTS
         | {
             "state": state,
             "machine_ids": {"type": "list", "elements": "str"},
@@ -584,7 +576,6 @@ def argument_spec() -> dict[str, Any]:
             "data_collection_rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
             "association_name": {"type": "str", "default": associations.PATTERN},
             "data_collection_endpoint_ids": {"type": "list", "elements": "str", "default": []},
-            "backup_dir": {"type": "path", "default": "~/.local/state/cloudops.azure_dr/extensions"},
             "agent_timeout": {"type": "int", "default": 20},
             "timeout": {"type": "int", "default": 120},
             "max_failures": {"type": "int", "default": 0},
@@ -638,25 +629,41 @@ async def restore(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]
     if state == "present":
         rules, endpoints = await associations.existing(azure, rules, endpoints)
     known = machines.Machines(azure)
+    journal = Journal.open(params["journal_dir"], "ama_reinstall", azure.cloud.resource_manager)
     wanted = extensions.agents(state, identity=params["user_assigned_identity_id"], **{name: params[name] for name in AGENT_OPTIONS})
     wanted += extensions.others(params["extensions"], state)
-    step = extensions.Extensions(azure, known, extensions.by_system(wanted), params["backup_dir"])
+    step = extensions.Extensions(azure, known, extensions.by_system(wanted), journal)
 
     def place(target: fleet.Target) -> associations.Place:
         machine = known.known[ids.key(target.id)]
         return associations.Place(machine.location, machine.os_type)
 
+    identities = [params["user_assigned_identity_id"]] if params["user_assigned_identity_id"] else []
     steps: list[fleet.Step[Any]] = [
         machines.ReadyForExtensions(azure, known, step.chosen, params["agent_timeout"] * 60),
         step,
         associations.Associations(azure, state, rules, endpoints, place),
     ]
     if state == "present":
-        steps.insert(1, machines.Identified(azure, known, params["user_assigned_identity_id"], params["assign_identity"]))
-    report = await fleet.run(azure, targets, steps, check=module.check_mode, timeout=params["timeout"] * 60, noun="machines")
+        steps.insert(1, machines.Identified(azure, known, lambda machine: identities, params["assign_identity"]))
+    report = await fleet.run(
+        azure, targets, steps, check=module.check_mode, timeout=params["timeout"] * 60, noun="machines", journal=journal
+    )
+    for warning in [*journal.warnings, *given_back(step)]:
+        module.warn(warning)
     if state == "present":
         warn(module, list(known.known.values()))
-    return report.result(params["max_failures"]) | {"backups": step.backups}
+    return report.result(params["max_failures"]) | {"journal": journal.name}
+
+
+def given_back(step: extensions.Extensions) -> list[str]:
+    """The warning about what may be missing on machines that an interrupted run had left without an extension."""
+    named = "; ".join(f"{machine}: {', '.join(names)}" for machine, names in sorted(step.given_back.items()))
+    told = (
+        "These extensions were installed as they were before an interrupted run removed them, but without protected settings, which Azure "
+        f"never gives back. If they had some, give them and install them again with reinstall set to always: {named}."
+    )
+    return [told] if named else []
 
 
 def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:

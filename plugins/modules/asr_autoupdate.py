@@ -61,6 +61,7 @@ options:
 extends_documentation_fragment:
   - cloudops.azure_dr.azure
   - cloudops.azure_dr.vault
+  - cloudops.azure_dr.journal
   - cloudops.azure_dr.attributes
 author:
   - The cloudops.azure_dr authors (@cloudops)
@@ -134,6 +135,13 @@ targets:
       type: list
       elements: str
       sample: [enable automatic update]
+    resumed:
+      description:
+        - What earlier runs had begun on it and not seen the end of, by their journals, with C(action), C(time), C(run), C(module) and
+          C(host). This run went on from there, and settled it where it succeeded.
+      type: list
+      elements: dict
+      sample: []
     before:
       description: The mapping as it was.
       type: dict
@@ -253,6 +261,11 @@ counts:
       description: Mappings that have no automatic update.
       type: int
       sample: 0
+journal:
+  description: The file in O(journal_dir) that tells what was sent, on the host that ran the module. C(null) when nothing was.
+  returned: when the container mappings were read
+  type: str
+  sample: /home/ops/.local/state/cloudops.azure_dr/journal/20261102T051244Z-asr_autoupdate-3fa9c1.jsonl
 summary:
   description: Counts by RV(targets[].state), and how long it took.
   returned: when the container mappings were read
@@ -336,6 +349,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, session
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS, Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import mappings, vault
 
 
@@ -346,6 +360,7 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
     chosen = mappings.choose(every, params["mappings"])
     wanted = await mappings.settle(azure, found, every, chosen, params)
     step = mappings.AutoUpdate(azure, found, wanted)
+    journal = Journal.open(params["journal_dir"], "asr_autoupdate", azure.cloud.resource_manager)
     report = await fleet.run(
         azure,
         [fleet.Target(mapping.id, mapping.name) for mapping in chosen],
@@ -353,17 +368,20 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
         check=module.check_mode,
         timeout=params["timeout"] * 60,
         noun="container mappings",
+        journal=journal,
     )
     mappings.explain_repairs(report)
-    for warning in step.warnings:
+    for warning in [*step.warnings, *journal.warnings]:
         module.warn(warning)
-    return {"vault_id": found.id, "counts": mappings.counts(report)} | report.result(params["max_failures"])
+    told = {"vault_id": found.id, "counts": mappings.counts(report), "journal": journal.name}
+    return told | report.result(params["max_failures"])
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=credentials.argument_spec()
         | vault.VAULT_ARGUMENTS
+        | JOURNAL_ARGUMENTS
         | {
             "state": {"type": "str", "choices": ["enabled", "disabled"], "default": "enabled"},
             "automation_account_id": {"type": "str"},

@@ -97,6 +97,7 @@ options:
 extends_documentation_fragment:
   - cloudops.azure_dr.azure
   - cloudops.azure_dr.vault
+  - cloudops.azure_dr.journal
   - cloudops.azure_dr.attributes
 notes:
   - A task that was interrupted is simply run again. It follows the job that it had started, or sees that it has ended.
@@ -229,6 +230,13 @@ targets:
       description: Why the machine was left alone, failed or timed out.
       type: str
       sample: null
+    resumed:
+      description:
+        - What earlier runs had begun on it or its plan and not seen the end of, by their journals, with C(action), C(time), C(run),
+          C(module) and C(host). This run went on from there, and settled it where it succeeded.
+      type: list
+      elements: dict
+      sample: []
     error:
       description: The error of Site Recovery, with C(code), C(message), C(possible_causes), C(recommended_action) and C(task_id).
       returned: when the machine failed and Site Recovery says why
@@ -358,6 +366,11 @@ job:
       type: list
       elements: dict
       sample: []
+journal:
+  description: The file in O(journal_dir) that tells what was sent, on the host that ran the module. C(null) when nothing was.
+  returned: when the machines were found
+  type: str
+  sample: /home/ops/.local/state/cloudops.azure_dr/journal/20261102T031208Z-asr_failover-3fa9c1.jsonl
 summary:
   description: Machines by RV(targets[].state), and how long it took.
   returned: when the machines were found
@@ -439,6 +452,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, session
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import failover, vault
 
 
@@ -454,6 +468,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=credentials.argument_spec()
         | vault.VAULT_ARGUMENTS
+        | JOURNAL_ARGUMENTS
         | {
             "action": {"type": "str", "required": True, "choices": list(failover.ACTIONS)},
             "recovery_plan": {"type": "str"},

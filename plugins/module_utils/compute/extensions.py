@@ -7,18 +7,22 @@ The Azure Monitor Agent is one of them; nothing here treats it otherwise than th
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Extension, Machine, Machines, write
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import (
+    Extension,
+    Lost,
+    Machine,
+    Machines,
+    of_resource,
+    write,
+)
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 
 # Publisher and types of the Azure Monitor Agent (Microsoft Learn, Azure Monitor Agent requirements).
 AGENT_PUBLISHER = "Microsoft.Azure.Monitor"
@@ -36,6 +40,8 @@ class Wanted:
 
     identity: the id of the user-assigned identity that the agent signs in with; it goes into the settings.
     protected_settings are only ever sent: Azure never gives them back, so they are no part of a comparison.
+    kept and tags: what is sent of KEPT and as tags; what is not in there is kept as it is.
+    refusal: why it may be neither installed nor changed; it matters only where something is missing.
     """
 
     publisher: str
@@ -50,13 +56,25 @@ class Wanted:
     protected_settings: dict[str, Any] | None = field(default=None, repr=False)
     identity: str | None = None
     reinstall: str = "when_unhealthy"
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] | None = None
+    refusal: str | None = None
 
     @property
     def kind(self) -> str:
         return f"{self.publisher}.{self.type}"
 
+    def called(self, text: str, name: str) -> bool:
+        """Whether `text`, in whatever letter case, means this extension: by its publisher and type, or by the name that it has."""
+        return text.lower() in (self.kind.lower(), name.lower())
+
     def of(self, machine: Machine) -> Extension | None:
         return machine.find(self.publisher, self.type)
+
+    def was(self, machine: Machine) -> Extension | None:
+        """The extension as it is, or as it was before a run took it away that did not get to install it again."""
+        lost = machine.find_lost(self.publisher, self.type)
+        return lost.extension if lost else self.of(machine)
 
     def asked_settings(self, found: Extension | None) -> dict[str, Any]:
         """The settings asked for; where none were, those that are there; with the identity in either."""
@@ -71,7 +89,9 @@ class Wanted:
     def properties(self, found: Extension | None) -> dict[str, Any]:
         """The properties that a PUT sends; both upgrade flags among them, since their defaults differ between API versions."""
         present = found.properties if found else {}
-        settings = self.asked_settings(found)
+        settings, kept = self.asked_settings(found), {name: present[name] for name in KEPT if name in present} | dict(self.kept)
+        if self.protected_settings:  # an extension has the one or the other (Azure API document, virtual machine extensions)
+            kept.pop("protectedSettingsFromKeyVault", None)
         return {
             "publisher": self.publisher,
             "type": self.type,
@@ -79,7 +99,7 @@ class Wanted:
             "autoUpgradeMinorVersion": _first_set(self.auto_upgrade_minor_version, present.get("autoUpgradeMinorVersion"), True),
             "enableAutomaticUpgrade": _first_set(self.enable_automatic_upgrade, present.get("enableAutomaticUpgrade"), False),
             **({"settings": settings} if settings or self.settings is not None else {}),
-            **{name: present[name] for name in KEPT if name in present},
+            **kept,
         }
 
     def drift(self, found: Extension) -> dict[str, Any]:
@@ -131,20 +151,62 @@ def others(given: Sequence[dict[str, Any]], state: str) -> list[Wanted]:
     return found
 
 
-def by_system(wanted: Sequence[Wanted]) -> Callable[[Machine], list[Wanted]]:
+@dataclass(frozen=True)
+class Secrets:
+    """The option protected_settings: what each extension gets, by "Publisher.Type" or by the name that it has on a machine, in whatever
+    letter case. {} says that the extension has none; None that it has some, which are not given."""
+
+    given: Mapping[str, dict[str, Any] | None] = field(default_factory=dict, repr=False)
+    _used: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def unused(self) -> list[str]:
+        """What is given for extensions that no machine is to have."""
+        return sorted(set(self.given) - self._used)
+
+    def tells(self, wanted: Wanted, name: str) -> bool:
+        """Whether anything is said about the extension, which has that name on its machine."""
+        return self._key(wanted, name) is not None
+
+    def into(self, wanted: Wanted, machine: Machine) -> Wanted:
+        """The wish with its protected settings; refused where they are said to be not given."""
+        found = wanted.was(machine)
+        key = self._key(wanted, found.name if found else wanted.name or wanted.type)
+        if wanted.state != "present" or key is None:
+            return wanted
+        self._used.add(key)
+        if self.given[key] is None:
+            return replace(wanted, refusal=f"was not touched: protected_settings has no value for {key}.")
+        return replace(wanted, protected_settings=self.given[key] or None, refusal=None)
+
+    def _key(self, wanted: Wanted, name: str) -> str | None:
+        return next((key for key in self.given if wanted.called(key, name)), None)
+
+
+def secrets(given: Mapping[str, Any] | None) -> Secrets:
+    """What the option protected_settings says. Raises InputError, which shows no value."""
+    for key, value in (given or {}).items():
+        if value is not None and not isinstance(value, dict):
+            raise InputError(f"protected_settings.{key}", f"a {type(value).__name__}", "a dictionary of the extension's protected settings")
+    return Secrets(given or {})
+
+
+def by_system(wanted: Sequence[Wanted], secrets: Secrets | None = None) -> Callable[[Machine], list[Wanted]]:
     """The wishes for each machine out of those for all: the ones for its operating system. The callable raises AzureDRError."""
+    given = secrets or Secrets()
 
     def of(machine: Machine) -> list[Wanted]:
         if machine.os_type is None:
             raise AzureDRError("The virtual machine does not tell its operating system (storageProfile.osDisk.osType).")
-        return [one for one in wanted if one.os_type in (None, machine.os_type)]
+        return [given.into(one, machine) for one in wanted if one.os_type in (None, machine.os_type)]
 
     return of
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to one extension: verb "remove", "install", "update" or "wait for". found: the extension as it is, or was."""
+    """What is done to one extension: verb "remove", "install", "update" or "wait for". found: the extension as it is, or was. lost: it was
+    there until a run took it away."""
 
     verb: str
     wanted: Wanted
@@ -152,6 +214,7 @@ class Change:
     found: Extension | None = None
     why: str | None = None
     properties: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False
 
     @property
     def text(self) -> str:
@@ -160,15 +223,15 @@ class Change:
 
 def changes(wanted: Wanted, machine: Machine, written: bool) -> list[Change]:
     """What is missing for one wanted extension of one machine. written: this run has changed it already, so that it is neither
-    removed nor installed a second time, only waited for. Raises AzureDRError where it can't be had."""
+    removed nor installed a second time, only waited for. What a run took away and did not put back is installed as it was. Raises
+    AzureDRError where it can't be had."""
     found = wanted.of(machine)
     if wanted.state == "absent":
         return [Change("remove", wanted, found.name, found)] if found else []
-    name = found.name if found else wanted.name or wanted.type
-    install = Change("install", wanted, name, found, properties=wanted.properties(found))
     if found is None:
-        _check_name(wanted, machine, name)
-        return [install]
+        return [_install(wanted, machine)]
+    name = found.name
+    install = Change("install", wanted, name, found, properties=wanted.properties(found))
     if found.busy:
         return [Change("wait for", wanted, name, found, found.provisioning_state)]
     if written and found.trouble:
@@ -179,13 +242,21 @@ def changes(wanted: Wanted, machine: Machine, written: bool) -> list[Change]:
     return [Change("update", wanted, name, found, ", ".join(drift), drift)] if drift else []
 
 
-def _check_name(wanted: Wanted, machine: Machine, name: str) -> None:
+def _install(wanted: Wanted, machine: Machine) -> Change:
+    """The installation of an extension that is not there: under the name, and with all else, that it had if a run took it away."""
+    lost = machine.find_lost(wanted.publisher, wanted.type)
+    if lost and not machine.named(lost.extension.name):
+        found = lost.extension
+        why = f"as it was before {lost.by} removed it"
+        return Change("install", wanted, found.name, found, why, wanted.properties(found), lost=True)
+    name = wanted.name or wanted.type
     taken = machine.named(name)
     if taken:
         raise AzureDRError(
             f"The name {name} is taken on {machine.name} by the extension {taken.publisher}.{taken.type}, so {wanted.kind} "
             "cannot be installed under it. Ask for another name."
         )
+    return Change("install", wanted, name, properties=wanted.properties(None))
 
 
 @dataclass(frozen=True)
@@ -200,13 +271,14 @@ class Extensions(Step[Seen]):
     """Brings the wanted extensions of each machine to their state, one after the other.
 
     wanted: tells what one machine shall have, in order; may raise AzureDRError, which is that machine's failure.
-    Before an extension is removed, its resource is written to backup_dir. backups: what was written there, [{id, file}].
+    What is removed to be installed again is given to the journal first, and what another run left removed is taken from there.
+    given_back: the names of such extensions that were installed without protected settings, by machine.
     """
 
-    def __init__(self, azure: Any, machines: Machines, wanted: Callable[[Machine], Sequence[Wanted]], backup_dir: str) -> None:
-        self._azure, self._machines, self._wanted, self._backup_dir = azure, machines, wanted, Path(backup_dir)
+    def __init__(self, azure: Any, machines: Machines, wanted: Callable[[Machine], Sequence[Wanted]], journal: Journal) -> None:
+        self._azure, self._machines, self._wanted, self._journal = azure, machines, wanted, journal
         self._written: dict[str, frozenset[str]] = {}
-        self.backups: list[dict[str, str]] = []
+        self.given_back: dict[str, list[str]] = {}
 
     def chosen(self, machine: Machine) -> list[Extension] | None:
         """The machine's extensions that this step is about; None when it has nothing to do there."""
@@ -215,14 +287,19 @@ class Extensions(Step[Seen]):
         return found if found or any(one.state == "present" for one in wanted) else None
 
     async def observe(self, target: Target) -> Seen:
-        return Seen(await self._machines.look(target.id, "extensions"), self._written.get(ids.key(target.id), frozenset()))
+        machine = await self._machines.look(target.id, "extensions")
+        # Read after the look: what was seen to be gone is in the journal of who removed it, also if that was just now.
+        open_entries = self._journal.unfinished(target.id)
+        lost = tuple(Lost(owed, str(entry.run)) for entry in open_entries if (owed := _owed(machine, entry.lost)))
+        return Seen(replace(machine, lost=lost) if lost else machine, self._written.get(ids.key(target.id), frozenset()))
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         machine = observed.machine
         return [
-            Action(change.text, _requests(machine, change), change)
+            Action(change.text, _requests(machine, change), change, lost=_taken_away(machine, change))
             for wanted in self._wanted(machine)
-            for change in changes(wanted, machine, wanted.kind in observed.written)
+            for change in self._changes(wanted, observed)
+            if change.verb == "wait for" or not wanted.refusal
         ]
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
@@ -230,9 +307,9 @@ class Extensions(Step[Seen]):
         if change.verb == "wait for":
             return
         machine = self._machines.known[ids.key(target.id)]
-        if change.verb == "remove" and change.found:
-            self.backups.append({"id": change.found.id, "file": str(back_up(change.found, self._backup_dir))})
         await self._write(machine, change, seconds)
+        if change.lost and change.wanted.protected_settings is None:
+            self.given_back.setdefault(machine.name, []).append(change.name)
         self._written[ids.key(target.id)] = self._written.get(ids.key(target.id), frozenset()) | {change.wanted.kind}
 
     def view(self, observed: Seen) -> View:
@@ -245,9 +322,11 @@ class Extensions(Step[Seen]):
         views = {}
         for wanted in self._wanted(observed.machine):
             found = wanted.of(observed.machine)
-            missing = changes(wanted, observed.machine, wanted.kind in observed.written)
+            if wanted.refusal and found is None:
+                continue
+            missing = [] if wanted.refusal else self._changes(wanted, observed)
             if wanted.state == "present":
-                views[wanted.kind] = _foreseen(wanted, found, missing)
+                views[wanted.kind] = _foreseen(wanted, wanted.was(observed.machine), missing)
         return self._view(observed.machine, views)
 
     def failure(self, target: Target, observed: Seen) -> str | None:
@@ -257,8 +336,22 @@ class Extensions(Step[Seen]):
                 return f"extension {found.name}: {found.trouble}"
         return None
 
-    def _for(self, machine: Machine) -> Sequence[Wanted]:
-        return self._wanted(machine)
+    def made_good(self, target: Target, observed: Seen, lost: View) -> bool:
+        owed = _owed(observed.machine, lost)
+        return owed is None or any(
+            one.state == "absent" and owed.kind_of(one.publisher, one.type) for one in self._wanted(observed.machine)
+        )
+
+    def refused(self, target: Target, observed: Seen) -> str | None:
+        told = [
+            f"Extension {missing[-1].name} {wanted.refusal}"
+            for wanted in self._wanted(observed.machine)
+            if wanted.refusal and (missing := self._changes(wanted, observed))
+        ]
+        return " ".join(told) or None
+
+    def _changes(self, wanted: Wanted, observed: Seen) -> list[Change]:
+        return changes(wanted, observed.machine, wanted.kind in observed.written)
 
     def _view(self, machine: Machine, views: dict[str, View]) -> View:
         agent = f"{AGENT_PUBLISHER}.{AGENTS[str(machine.os_type)]}"
@@ -285,12 +378,28 @@ def _requests(machine: Machine, change: Change) -> tuple[tuple[str, str], ...]:
     return ((method, f"{machine.id}/extensions/{change.name}"),) if method else ()
 
 
+def _taken_away(machine: Machine, change: Change) -> View | None:
+    """For the journal: the extension that a removal takes away, on which machine, and whether it is to be installed again."""
+    if change.verb != "remove" or change.found is None:
+        return None
+    return {"machine": machine.vm_id, "again": change.wanted.state == "present", "extension": change.found.resource}
+
+
+def _owed(machine: Machine, lost: View | None) -> Extension | None:
+    """The extension in what a journal keeps as lost, as long as it is missing and was to be installed again on this very machine."""
+    if not lost or not lost.get("again") or lost.get("machine") != machine.vm_id:
+        return None
+    extension = of_resource(lost["extension"])
+    return None if machine.find(extension.publisher, extension.type) else extension
+
+
 def _secrets(wanted: Wanted) -> dict[str, Any]:
     return {} if wanted.protected_settings is None else {"protectedSettings": wanted.protected_settings}
 
 
 def _resource(machine: Machine, change: Change) -> dict[str, Any]:
-    tags = (change.found.resource.get("tags") if change.found else None) or {}
+    found = (change.found.resource.get("tags") if change.found else None) or {}
+    tags = found if change.wanted.tags is None else dict(change.wanted.tags)
     return {"location": machine.location, **({"tags": tags} if tags else {}), "properties": change.properties | _secrets(change.wanted)}
 
 
@@ -318,20 +427,3 @@ def _foreseen(wanted: Wanted, found: Extension | None, missing: Sequence[Change]
         "status": "Ready",
         "message": None,
     }
-
-
-def back_up(extension: Extension, directory: Path) -> Path:
-    """Write an extension's resource, as Azure gives it, to a new file that only its owner can read. Raises AzureDRError."""
-    parsed = ids.parse(extension.id)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    place = directory.expanduser()
-    file = place / f"{parsed.resource_group}.{'.'.join(parsed.names)}.{stamp}.json"
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as handle:
-            json.dump(extension.resource, handle, indent=2)
-            handle.flush()
-            os.fsync(handle.fileno())
-    except OSError as exc:
-        raise AzureDRError(f"Extension {extension.name} was not removed: it could not be backed up to {file} ({exc.strerror}).") from exc
-    return file

@@ -81,12 +81,22 @@ class Extension:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """An extension, as it was, that a run took away to install it again, and did not. by: that run, for messages."""
+
+    extension: Extension
+    by: str
+
+
+@dataclass(frozen=True)
 class Machine:
     """A virtual machine as one read with its instance view tells it.
 
     os_type: "windows" or "linux". power: "running", "starting", "deallocated", ..., "unknown" where Azure says nothing.
     agent: what the VM agent displays ("Ready", "Not Ready"), None before its first report. identity_type: "None", "SystemAssigned",
     "UserAssigned" or "SystemAssigned, UserAssigned"; identities: the ids of the user-assigned ones.
+    vm_id: tells it from another machine that had its id before. lost: what runs took away and did not put back, the oldest first; that is
+    not Azure's knowledge, but the journal's.
     """
 
     id: str
@@ -99,6 +109,8 @@ class Machine:
     identity_type: str
     identities: tuple[str, ...]
     extensions: tuple[Extension, ...]
+    vm_id: str = ""
+    lost: tuple[Lost, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -117,6 +129,12 @@ class Machine:
 
     def find(self, publisher: str, type: str) -> Extension | None:
         return next((extension for extension in self.extensions if extension.kind_of(publisher, type)), None)
+
+    def find_lost(self, publisher: str, type: str) -> Lost | None:
+        """The extension as the last run had found it that took it away; None when it is there."""
+        if self.find(publisher, type):
+            return None
+        return next((lost for lost in reversed(self.lost) if lost.extension.kind_of(publisher, type)), None)
 
     def named(self, name: str) -> Extension | None:
         return next((extension for extension in self.extensions if extension.name.lower() == name.lower()), None)
@@ -151,7 +169,13 @@ def parse(wire: Wire) -> Machine:
             for resource in wire.get("resources") or []
             if (resource.get("properties") or {}).get("publisher")
         ),
+        vm_id=str(properties.get("vmId") or ""),
     )
+
+
+def of_resource(resource: Wire) -> Extension:
+    """An extension by its resource alone, which does not tell how it does."""
+    return _extension(resource, {}, {})
 
 
 def _first(statuses: Sequence[Wire] | None) -> Wire:
@@ -291,41 +315,33 @@ class ReadyForExtensions(Step[Machine]):
 
 
 class Identified(Step[Machine]):
-    """Sees to the managed identity with which agents sign in: the user-assigned one that is named, or any.
+    """Sees to the managed identities with which agents sign in: the user-assigned ones that are named, or any.
 
-    identity: the id of the named one. assign: assign what is missing; a system-assigned identity where none is named. Without it a machine
-    that lacks the named one is refused.
+    named: tells the ids of those that a machine needs. assign: assign what is missing; a system-assigned identity where none is named.
+    Without it a machine that lacks a named one is refused.
     """
 
-    def __init__(self, azure: Any, machines: Machines, identity: str | None, assign: bool) -> None:
-        self._azure, self._machines, self._identity, self._assign = azure, machines, identity, assign
+    def __init__(self, azure: Any, machines: Machines, named: Callable[[Machine], Sequence[str]], assign: bool) -> None:
+        self._azure, self._machines, self._named, self._assign = azure, machines, named, assign
 
     async def observe(self, target: Target) -> Machine:
         return await self._machines.look(target.id, "identity")
 
     def plan(self, target: Target, observed: Machine) -> list[Action]:
-        if self._identified(observed):
+        named = self._named(observed)
+        missing = [identity for identity in named if not observed.identified_by(identity)]
+        if not missing and (named or observed.has_identity):
             return []
         if self._assign:
-            what = ids.parse(self._identity).name if self._identity else "the system-assigned one"
-            needs = ((f"{ids.parse(self._identity).type}/assign/action", self._identity),) if self._identity else ()
-            return [Action(f"assign identity {what}", (("PATCH", observed.id),), self._missing(observed), needs)]
-        if self._identity:
+            what = ", ".join(ids.parse(identity).name for identity in missing) or "the system-assigned one"
+            needs = tuple((f"{ids.parse(identity).type}/assign/action", identity) for identity in missing)
+            return [Action(f"assign identity {what}", (("PATCH", observed.id),), _identity_block(observed, missing), needs)]
+        if missing:
             raise AzureDRError(
-                f"The user-assigned identity {self._identity} is not assigned to {observed.name}, so the agent could not "
+                f"The user-assigned identity {', '.join(missing)} is not assigned to {observed.name}, so the agent could not "
                 "sign in with it. Have it assigned with assign_identity, or name one that the machine has."
             )
         return []
-
-    def _identified(self, machine: Machine) -> bool:
-        return machine.identified_by(self._identity) if self._identity else machine.has_identity
-
-    def _missing(self, machine: Machine) -> dict[str, Any]:
-        """The identity block of a PATCH, which adds to the identities that are there."""
-        if not self._identity:
-            return {"type": "SystemAssigned"}
-        system = "systemassigned" in machine.identity_type.lower()
-        return {"type": "SystemAssigned, UserAssigned" if system else "UserAssigned", "userAssignedIdentities": {self._identity: {}}}
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         parsed = ids.parse(target.id)
@@ -351,6 +367,14 @@ class Identified(Step[Machine]):
                 "user_assigned": sorted([*observed.identities, *missing[0].get("userAssignedIdentities", ())]),
             }
         }
+
+
+def _identity_block(machine: Machine, missing: Sequence[str]) -> dict[str, Any]:
+    """The identity block of a PATCH, which adds to the identities that are there."""
+    if not missing:
+        return {"type": "SystemAssigned"}
+    system = "systemassigned" in machine.identity_type.lower()
+    return {"type": "SystemAssigned, UserAssigned" if system else "UserAssigned", "userAssignedIdentities": {one: {} for one in missing}}
 
 
 async def write(azure: Any, asked: str, machine_id: str, begin: Callable[..., Awaitable[Any]], seconds: float) -> None:

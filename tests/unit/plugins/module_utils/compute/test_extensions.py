@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import extensions
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.extensions import Change, Extensions, Seen, Wanted, changes
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines import Machine, Machines, parse
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Target
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Target, View
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 
 ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web"
 IDENTITY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
@@ -62,6 +62,10 @@ def machine(*found: dict[str, Any], os_type: str = "Linux", identities: tuple[st
 
 def agent(name: str = "AMA", **more: Any) -> dict[str, Any]:
     return {"name": name, "type": "AzureMonitorLinuxAgent"} | more
+
+
+def journal(folder: Path | str) -> Journal:
+    return Journal.open(folder, "ama_reinstall", "https://cloud")
 
 
 FAILED = {"status": {"code": "ProvisioningState/failed/1", "level": "Error", "displayStatus": "Provisioning failed"}}
@@ -144,7 +148,7 @@ def test_the_identity_goes_into_the_settings_beside_what_is_there() -> None:
 
 
 def test_the_agent_of_the_other_operating_system_is_never_wanted() -> None:
-    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), journal("/nowhere"))
     target = Target(ID, "web")
     wrong = machine(agent(), os_type="Windows")
     assert [action.text for action in step.plan(target, Seen(wrong, frozenset()))] == [
@@ -155,13 +159,13 @@ def test_the_agent_of_the_other_operating_system_is_never_wanted() -> None:
 
 
 def test_absent_has_nothing_to_do_on_a_machine_without_any_of_them() -> None:
-    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("absent")), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("absent")), journal("/nowhere"))
     assert step.chosen(machine()) is None and step.chosen(machine(agent()))
     assert step.plan(Target(ID, "web"), Seen(machine(), frozenset())) == []
 
 
 def test_the_view_names_legacy_agents() -> None:
-    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system(extensions.agents("present")), journal("/nowhere"))
     legacy = {"name": "oms", "publisher": "Microsoft.EnterpriseCloud.Monitoring", "type": "OmsAgentForLinux"}
     view = step.view(Seen(machine(legacy), frozenset()))
     assert view == {"agent": None, "extensions": [], "legacy_agents": ["oms"]}
@@ -186,16 +190,9 @@ def test_the_option_extensions() -> None:
 
 def test_secrets_are_in_no_repr() -> None:
     wanted = Wanted("P", "T", protected_settings=SECRET)
-    step = Extensions(None, Machines(None), extensions.by_system([wanted]), "/nowhere")
+    step = Extensions(None, Machines(None), extensions.by_system([wanted]), journal("/nowhere"))
     [action] = step.plan(Target(ID, "web"), Seen(machine(), frozenset()))
     assert "sentinel" not in repr(action) + repr(step.wanted(Target(ID, "web"), Seen(machine(), frozenset())))
-
-
-def test_a_backup_is_for_its_owner_only_and_never_overwritten(tmp_path: Path) -> None:
-    [found] = machine(agent(settings={"a": 1})).extensions
-    files = {extensions.back_up(found, tmp_path / "new" / "folder") for number in range(3)}
-    assert len(files) == 3 and {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert json.loads(files.pop().read_text()) == found.resource
 
 
 class FakeAzure:
@@ -232,7 +229,7 @@ class FakeAzure:
 def apply(azure: FakeAzure, wanted: Wanted, where: Machine, folder: Path, seconds: float = 1000) -> Extensions:
     known = Machines(azure)
     known.known[ID.lower()] = where
-    step = Extensions(azure, known, extensions.by_system([wanted]), str(folder))
+    step = Extensions(azure, known, extensions.by_system([wanted]), journal(folder))
     for action in step.plan(Target(ID, "web"), Seen(where, frozenset())):
         asyncio.run(step.apply(Target(ID, "web"), action, seconds))
     return step
@@ -241,11 +238,10 @@ def apply(azure: FakeAzure, wanted: Wanted, where: Machine, folder: Path, second
 def test_what_is_sent(tmp_path: Path) -> None:
     azure = FakeAzure()
     wanted = Wanted(AGENT.publisher, AGENT.type, protected_settings=SECRET, enable_automatic_upgrade=True)
-    step = apply(azure, wanted, machine(agent(**FAILED)), tmp_path)
+    apply(azure, wanted, machine(agent(**FAILED)), tmp_path)
     place = ("g", "web", "AMA")
     assert azure.sent[0] == ("DELETE", *place) and azure.sent[1][:4] == ("PUT", *place)
     assert azure.sent[1][4] == {"location": "westeurope", "properties": wanted.properties(None) | {"protectedSettings": SECRET}}
-    assert [backup["id"] for backup in step.backups] == [f"{ID}/extensions/AMA"]
     azure = FakeAzure()
     apply(azure, wanted, machine(agent(enableAutomaticUpgrade=False)), tmp_path)
     assert azure.sent == [
@@ -268,3 +264,77 @@ def test_who_is_in_the_way_is_waited_out_and_a_refusal_is_told(tmp_path: Path) -
 
 def test_a_change_says_what_and_why() -> None:
     assert Change("remove", AGENT, "AMA", why="Not Ready").text == "remove extension AMA (Not Ready)"
+
+
+def left_removed(folder: Path, found: Machine, wanted: Wanted = AGENT) -> View:
+    """What the journal keeps of a run that removed the extension and was killed then."""
+
+    async def run() -> View:
+        killed = journal(folder)
+        step = Extensions(None, Machines(None), extensions.by_system([wanted]), killed)
+        remove = step.plan(Target(ID, "web"), Seen(found, frozenset()))[0]
+        async with killed.sent(ID, remove.text, remove.requests, remove.lost):
+            pass
+        await killed.close()
+        return remove.lost or {}
+
+    return asyncio.run(run())
+
+
+def seen_now(folder: Path, where: Machine, wanted: Wanted = AGENT) -> tuple[Extensions, Seen]:
+    known = Machines(None)
+    known.keep(ID, where)
+    step = Extensions(None, known, extensions.by_system([wanted]), journal(folder))
+    return step, asyncio.run(step.observe(Target(ID, "web")))
+
+
+OLD = {"settings": {"proxy": 1}, "typeHandlerVersion": "1.9", "suppressFailures": True, "enableAutomaticUpgrade": False}
+
+
+def test_what_a_killed_run_took_away_is_given_back_as_it_was(tmp_path: Path) -> None:
+    left_removed(tmp_path, machine(agent(**OLD, **FAILED)), Wanted(AGENT.publisher, AGENT.type))
+    step, seen = seen_now(tmp_path, machine(), Wanted(AGENT.publisher, AGENT.type, "mine"))
+    [install] = step.plan(Target(ID, "web"), seen)
+    assert install.text.startswith("install extension AMA (as it was before run ") and install.requests[0][1].endswith("/AMA")
+    assert {name: install.data.properties[name] for name in OLD} == OLD
+    assert step.wanted(Target(ID, "web"), seen)["agent"]["settings"] == {"proxy": 1}
+
+
+def test_what_the_user_asks_for_goes_before_what_was_there(tmp_path: Path) -> None:
+    left_removed(tmp_path, machine(agent(**OLD, **FAILED)))
+    wish = Wanted(AGENT.publisher, AGENT.type, type_handler_version="1.10", settings={"new": 1}, enable_automatic_upgrade=True)
+    step, seen = seen_now(tmp_path, machine(), wish)
+    properties = step.plan(Target(ID, "web"), seen)[0].data.properties
+    assert (properties["typeHandlerVersion"], properties["settings"], properties["enableAutomaticUpgrade"]) == ("1.10", {"new": 1}, True)
+    assert properties["suppressFailures"] is True
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted", "texts"),
+    [
+        (machine(agent("by hand")), AGENT, []),
+        (replace(machine(), vm_id="another machine"), AGENT, ["install extension AzureMonitorLinuxAgent"]),
+        (machine({"name": "AMA", "type": "Other"}), AGENT, ["install extension AzureMonitorLinuxAgent"]),
+        (machine(), replace(AGENT, state="absent"), []),
+    ],
+    ids=["somebody installed it", "the machine is another one", "its name was taken", "nobody wants it"],
+)
+def test_the_latest_facts_go_before_the_journal(tmp_path: Path, where: Machine, wanted: Wanted, texts: list[str]) -> None:
+    lost = left_removed(tmp_path, machine(agent(**FAILED)))
+    step, seen = seen_now(tmp_path, where, wanted)
+    assert [action.text for action in step.plan(Target(ID, "web"), seen)] == texts
+    assert step.made_good(Target(ID, "web"), seen, lost) is (where.named("AMA") is None)
+
+
+def test_what_was_to_go_is_not_brought_back(tmp_path: Path) -> None:
+    lost = left_removed(tmp_path, machine(agent()), replace(AGENT, state="absent"))
+    step, seen = seen_now(tmp_path, machine())
+    assert [action.text for action in step.plan(Target(ID, "web"), seen)] == ["install extension AzureMonitorLinuxAgent"]
+    assert lost["extension"]["name"] == "AMA" and step.made_good(Target(ID, "web"), seen, lost)
+
+
+def test_what_is_still_gone_and_wanted_stays_open(tmp_path: Path) -> None:
+    lost = left_removed(tmp_path, machine(agent(**FAILED)))
+    other = Wanted("P", "T")
+    step, seen = seen_now(tmp_path, machine({"name": "t", "publisher": "P", "type": "T"}), other)
+    assert step.plan(Target(ID, "web"), seen) == [] and not step.made_good(Target(ID, "web"), seen, lost)

@@ -223,15 +223,19 @@ SYSTEM, OTHER = {"type": "SystemAssigned"}, {"type": "UserAssigned", "userAssign
 )
 def test_a_missing_identity_is_assigned_beside_those_that_are_there(has: Any, named: str | None, sent: Any) -> None:
     machine, target = parse(wire(identity=has)), Target(ID, "web")
-    plan = Identified(None, Reader(wire()), named, True).plan(target, machine)
+
+    def step(assign: bool) -> Identified:
+        return Identified(None, Reader(wire()), lambda machine: [named] if named else [], assign)
+
+    plan = step(True).plan(target, machine)
     assert [action.data for action in plan] == ([sent] if sent else [])
-    foreseen = Identified(None, Reader(wire()), named, True).wanted(target, machine)["identity"]["user_assigned"]
+    foreseen = step(True).wanted(target, machine)["identity"]["user_assigned"]
     assert len(foreseen) == len(machine.identities) + bool(sent and named)
     if sent and named:
         with pytest.raises(AzureDRError, match="not assigned"):
-            Identified(None, Reader(wire()), named, False).plan(target, machine)
+            step(False).plan(target, machine)
     else:
-        assert Identified(None, Reader(wire()), named, False).plan(target, machine) == []
+        assert step(False).plan(target, machine) == []
 
 
 def test_waits_until_the_agent_is_there_or_its_time_is_up() -> None:
