@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -119,7 +120,8 @@ def test_a_drill_of_a_plan_and_again(cloud: Start) -> None:
     assert "Set test_network_id" in str(first["warnings"])  # these machines have only the network of a real failover
 
     again = run(azure, "test")
-    assert not again["changed"] and {target["reason"] for target in again["targets"]} == {"a test failover stands already"}
+    assert not again["changed"] and all(row["reason"].startswith("a test failover stands already, by the job") for row in again["targets"])
+    assert (again["rto_seconds"], again["job"]["name"]) == (first["rto_seconds"], first["job"]["name"])
     cleaned = run(azure, "test_cleanup", comments="All services answered.")
     assert cleaned["changed"] and not any(target["after"]["test_failover"] for target in cleaned["targets"])
     assert not run(azure, "test_cleanup")["changed"]
@@ -257,6 +259,52 @@ def test_a_request_whose_answer_was_lost_is_not_sent_twice(cloud: Start) -> None
     azure = shop(cloud, speed=60, faults=[fault])
     result = run(azure, "unplanned", confirm="shop")
     assert set(states(result).values()) == {"changed"} and result["job"]["state"] == "Succeeded"
+
+
+def test_a_request_that_never_arrived_is_sent_again(cloud: Start) -> None:
+    azure = shop(cloud, faults=[{"match": {"method": "POST", "path": "*/unplannedFailover"}, "do": {"drop": "before"}, "count": 1}])
+    result = run(azure, "unplanned", confirm="shop")
+    assert set(states(result).values()) == {"changed"} and result["rto_seconds"] > 0
+    assert [one["status"] for one in azure.writes()] == [0, 202]
+
+
+def test_two_runs_that_begin_the_same_at_once_share_one_job(cloud: Start) -> None:
+    """Both find that it is to be done; the request of one is held up until that of the other has been taken. By then the other's job runs
+    (the failovers) or is over (the shorter ones)."""
+    words = ("testFailover", "testFailoverCleanup", "unplannedFailover", "failoverCommit")
+    held = [{"match": {"method": "POST", "path": f"*/{word}"}, "do": {"delay": 60}, "count": 1} for word in words]
+    azure = shop(cloud, faults=held, speed=60)
+    for action in ("test", "test_cleanup", "unplanned", "commit"):
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda action: run(azure, action, confirm="shop"), [action] * 2))
+        assert all(set(states(one).values()) == {"changed"} for one in both), both
+        assert both[0]["job"] == both[1]["job"] and both[0]["rto_seconds"] == both[1]["rto_seconds"]
+    assert [one["path"].rpartition("/")[2] for one in azure.writes() if one["status"] == 202] == list(words)
+
+
+def test_a_failover_that_waits_for_its_commit_is_told_with_its_recovery_time(cloud: Start) -> None:
+    """As after a run that was killed when the job had ended, and its result was not taken."""
+    azure = shop(cloud)
+    first = run(azure, "unplanned", confirm="shop")
+    again = run(azure, "unplanned", confirm="shop")
+    assert not again["changed"] and set(states(again).values()) == {"unchanged"}
+    assert (again["job"], again["rto_seconds"]) == (first["job"], first["rto_seconds"])
+    for before, after in zip(first["targets"], again["targets"], strict=True):
+        assert [before[key] for key in ("job", "started", "ended", "rto_seconds")] == [
+            after[key] for key in ("job", "started", "ended", "rto_seconds")
+        ]
+    run(azure, "commit", confirm="shop")
+    committed = run(azure, "unplanned", confirm="shop")
+    assert committed["rto_seconds"] is None and committed["job"] is None, "what is over is no recovery of this run"
+
+
+def test_a_clean_up_that_runs_is_waited_for_before_a_failover(cloud: Start) -> None:
+    azure = shop(cloud, speed=60)
+    run(azure, "test")
+    ask(azure, "POST", f"{PLAN}/testFailoverCleanup", {"properties": {"comments": ""}})
+    result = run(azure, "unplanned", confirm="shop")
+    assert set(states(result).values()) == {"changed"} and result["job"]["scenario"] == "UnplannedFailover", result
+    assert posts(azure) == ["testFailover", "testFailoverCleanup", "unplannedFailover"]
 
 
 def test_a_refused_request_leaves_the_machines_as_they_are(cloud: Start) -> None:

@@ -11,6 +11,7 @@ allowedOperations, activeLocation and testFailoverState; not all words of protec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
     TimedOut,
 )
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Outcome, Step, Target
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import failover_jobs, items, jobs, recovery_plans
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import ReplicatedItem
@@ -40,6 +42,8 @@ Wire = dict[str, Any]
 PLAN, ITEM = "recovery plan", "replicated item"
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a job
 SETTLE = 600.0  # seconds that Site Recovery's item may lag behind its job's success
+LOOKS = 4  # how often it is looked for what was begun in the place of a request that was refused, or that got no answer
+SENDS = 3  # how often a request is sent of which an answer never came, and which began nothing
 
 # The words for a recovery point that a recovery plan takes, by provider (Azure API document, RecoveryPlanA2AFailoverInput and
 # RecoveryPlanHyperVReplicaAzureFailoverInput).
@@ -168,8 +172,11 @@ class Verb:
     seen: what the view of an item says when it is done.
     argument: the name of the body in the client's operation on an item (on a plan it is `input`); None: it has no body.
     body: the body's properties.                    confirm: it takes away what does not come back.
-    recovers: it starts machines, and so has a recovery time.
+    recovers: of what starts machines, and so has a recovery time: whether an item still waits for the step that ends it, so that the
+    time is worth telling again.
     stops: the scenarios whose running job it cancels instead.
+    waits: the scenarios whose running job leads to the state from which it begins, and is waited for.
+    beside: the scenarios whose running job leaves in place what is done already.
     """
 
     operation: str
@@ -182,8 +189,10 @@ class Verb:
     argument: str | None = None
     body: Callable[[Wish, Standing], Wire] | None = None
     confirm: bool = False
-    recovers: bool = False
+    recovers: Callable[[ReplicatedItem], bool] | None = None
     stops: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 ACTIONS: Mapping[str, Verb] = {
@@ -197,7 +206,8 @@ ACTIONS: Mapping[str, Verb] = {
         {"test_failover": True},
         "testfailover_input",
         _body_test,
-        recovers=True,
+        recovers=test_stands,
+        waits=("TestFailoverCleanup",),
     ),
     "test_cleanup": Verb(
         "TestFailoverCleanup",
@@ -209,6 +219,7 @@ ACTIONS: Mapping[str, Verb] = {
         {"test_failover": False},
         "cleanup_input",
         _body_cleanup,
+        beside=("UnplannedFailover", "PlannedFailover", "CommitFailover"),
     ),
     "unplanned": Verb(
         "UnplannedFailover",
@@ -221,7 +232,9 @@ ACTIONS: Mapping[str, Verb] = {
         "failover_input",
         _body_unplanned,
         confirm=True,
-        recovers=True,
+        recovers=lambda item: commit_pending(item),
+        waits=("TestFailoverCleanup",),
+        beside=("CommitFailover",),
     ),
     "commit": Verb(
         "Commit",
@@ -304,7 +317,11 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
     own = [job for job in standing.running if job.scenario == verb.scenario]
     if own:
         return [Action(f"follow the running job {own[0].name}: {text}", (), own[0])]
-    other = next((job for job in standing.running if job.scenario in EXCLUSIVE), None)
+    before = next((job for job in standing.running if job.scenario in verb.waits), None)
+    if before:
+        return [Action(f"wait for the running job {failover_jobs.called(before)}, then {text}", start.requests, before)]
+    over = not _open(verb, standing)
+    other = next((job for job in standing.running if job.scenario in EXCLUSIVE and not (over and job.scenario in verb.beside)), None)
     if other:
         running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
         raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end.")
@@ -426,15 +443,26 @@ class Failover(Step[Standing]):
     def __init__(self, azure: Any, vault: Vault, wish: Wish, progress: Progress) -> None:
         self.followed: dict[str, Followed] = {}
         self.before: dict[str, Standing] = {}
+        self.earlier: dict[str, Job] = {}  # of units that were left alone: the job that brought them to where they stand
+        self._seen: dict[str, Standing] = {}
         self._ended: dict[str, float] = {}
         self._azure, self._vault, self._wish, self._progress = azure, vault, wish, progress
         self._verb = ACTIONS[wish.action]
 
     async def observe(self, target: Target) -> Standing:
         over = target.id in self.followed  # then what runs beside it is of no interest
-        seen = await (self._item(target.data) if isinstance(target.data, ReplicatedItem) else self._plan(target.data, over))
+        for _look in range(LOOKS):
+            seen = await (self._item(target.data) if isinstance(target.data, ReplicatedItem) else self._plan(target.data, over))
+            if all(job.scenario for job in seen.running):  # a job does not say at once what it is (recorded traffic)
+                break
+            await self._azure.pause(FIRST_LOOK)
         self.before.setdefault(target.id, seen)
+        self._seen[target.id] = seen
         return seen
+
+    def job_of(self, unit: str) -> Job | None:
+        """The job that worked on a unit: the one that this run followed, or the earlier one that is told of."""
+        return self.followed[unit].job if unit in self.followed else self.earlier.get(unit)
 
     def plan(self, target: Target, observed: Standing) -> list[Action]:
         return plan(self._wish, observed, self.followed.get(target.id))
@@ -465,23 +493,36 @@ class Failover(Step[Standing]):
 
     async def apply(self, target: Target, action: Action, seconds: float) -> None:
         """Start the job, or take on the one that runs, and follow it to its end. How it went is judged by the machines, seen again."""
-        running: Job | None = action.data
+        step: Action | None = action
+        sent = 0
         try:
             async with asyncio.timeout(seconds):
-                if running is not None and action.requests:
-                    await self._cancel_job(running, seconds)
-                    await self._follow(target, running.name, adopted=True, stopping=True)
-                elif running is not None:
-                    await self._follow(target, running.name, adopted=True)
-                else:
-                    await self._start(target, action.text, seconds)
+                while step is not None:
+                    sent += step.data is None
+                    step = await self._carry_out(target, step, seconds, last=sent >= SENDS)
         except TimeoutError:
-            last = self.followed.get(target.id)
-            raise TimedOut(action.text, target.id, seconds / 60, f"job {last.job.name}: {last.job.state}" if last else None) from None
+            seen = self.followed.get(target.id)
+            raise TimedOut(action.text, target.id, seconds / 60, f"job {seen.job.name}: {seen.job.state}" if seen else None) from None
         self._ended[target.id] = asyncio.get_running_loop().time()
 
-    async def _start(self, target: Target, text: str, seconds: float) -> None:
-        standing = self.before[target.id]
+    async def _carry_out(self, target: Target, action: Action, seconds: float, *, last: bool) -> Action | None:
+        """Carry an action out; gives the one that it then turns out to take, None when a job was followed to its end, or nothing is left.
+
+        last: a request that got no answer is not sent again.
+        """
+        job: Job | None = action.data
+        if job is None:
+            return await self._start(target, action, seconds, last=last)
+        if job.scenario in self._verb.waits:
+            await self._until_over(target, job.name)
+            return await self._next(target)
+        if action.requests:
+            await self._cancel_job(job, seconds)
+        await self._follow(target, job.name, adopted=True, stopping=bool(action.requests))
+        return None
+
+    async def _start(self, target: Target, action: Action, seconds: float, *, last: bool) -> Action | None:
+        standing = self._seen[target.id]
         accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         async def begin(polling: Any) -> Any:
@@ -489,11 +530,11 @@ class Failover(Step[Standing]):
             accepted.set_result(polling.operation_id)  # the operation and its job have the same name (recorded traffic)
             return poller
 
-        operation = asyncio.ensure_future(self._azure.run(text, target.id, begin, seconds))
+        operation = asyncio.ensure_future(self._azure.run(action.text, target.id, begin, seconds))
         try:
             await asyncio.wait({operation, accepted}, return_when=asyncio.FIRST_COMPLETED)
             if not accepted.done():
-                return await self._unanswered(target, operation)
+                return await self._instead(target, action, operation, last=last)
             await self._follow(target, accepted.result(), adopted=False)
             end = await operation
             if end.warning is not None:
@@ -504,17 +545,51 @@ class Failover(Step[Standing]):
             self._progress.say(f"{target.name}: {error.message}")
         finally:
             operation.cancel()
+        return None
 
-    async def _unanswered(self, target: Target, operation: asyncio.Future[Any]) -> None:
-        """The request failed; where the connection broke before the answer, the job may run all the same."""
+    async def _instead(self, target: Target, action: Action, operation: asyncio.Future[Any], *, last: bool) -> Action | None:
+        """What to do when the request failed: a refused one comes too late where another run has begun the same, and one that got no answer
+        may have begun it itself. Only one that began nothing is sent again. Raises AzureError.
+        """
         try:
             await operation
         except AzureError as error:
-            running = (await self.observe(target)).running if error.accepted is None else ()
-            own = [job for job in running if job.scenario == self._verb.scenario]
-            if not own:
+            if error.accepted is False and error.status not in (400, 409):
                 raise
-            await self._follow(target, own[0].name, adopted=False)
+            for _look in range(LOOKS):
+                with contextlib.suppress(AzureDRError):  # what cannot be read, or is not offered, may be in a moment
+                    step = await self._next(target)
+                    if step is None or step.data is not None:
+                        return step
+                await self._azure.pause(FIRST_LOOK)
+            if error.accepted is False or last:
+                raise
+        return action
+
+    async def _next(self, target: Target) -> Action | None:
+        """What is missing on a unit by another look; where that is nothing, the job of another run that did it counts as followed.
+
+        Raises AzureError, and AzureDRError when it is refused.
+        """
+        standing = await self.observe(target)
+        missing = plan(self._wish, standing, None)
+        if missing:
+            return missing[0]
+        job = await self.behind(standing, await self._vault.jobs(self._azure))
+        if job:
+            self.followed[target.id] = Followed(job, adopted=True)
+        return None
+
+    async def behind(self, standing: Standing, listed: Iterable[Wire]) -> Job | None:
+        """The ended job, of those that the vault lists, that brought a unit to where it stands; None where that is not certain."""
+        own, names = standing.name.lower(), {item.friendly_name.lower() for item in standing.items}
+        known = [job for job in map(jobs.parse, listed) if job.scenario in EXCLUSIVE.difference(self._verb.beside)]
+        whole = [job for job in known if failover_jobs.of_plan(job) == (standing.kind == PLAN) and (job.target_name or "").lower() == own]
+        parts = [job for job in known if not failover_jobs.of_plan(job) and (job.target_name or "").lower() in names]
+        found = failover_jobs.behind(self._verb.scenario, whole, parts)
+        wire = await self._job(found.name) if found else None
+        job = jobs.parse(wire) if wire else None
+        return job if job and failover_jobs.covers(job, standing.items) else None
 
     def _call(self, standing: Standing) -> Callable[..., Any]:
         """The client's operation with its arguments, `polling` left to be given."""
@@ -539,23 +614,32 @@ class Failover(Step[Standing]):
 
     async def _follow(self, target: Target, name: str, *, adopted: bool, stopping: bool = False) -> None:
         """Look at the job until it has ended, telling what changes; then read what the machines' own jobs say that did not end well."""
+
+        def note(job: Job) -> None:
+            self.followed[target.id] = Followed(job, adopted, stopping)
+
+        job = await self._until_over(target, name, note)
+        acted_on = _open(self._verb, self.before[target.id])
+        self.followed[target.id] = Followed(job, adopted, stopping, {} if stopping else await self._troubles(job, acted_on))
+
+    async def _until_over(self, target: Target, name: str, note: Callable[[Job], None] | None = None) -> Job:
+        """Look at a job until it has ended, telling what changes; `note` hears of each look."""
         interval, told = FIRST_LOOK, ""
         while True:
             wire = await self._job(name)
             if wire is not None:
                 job = jobs.parse(wire)
-                self.followed[target.id] = Followed(job, adopted, stopping)
+                if note:
+                    note(job)
                 if not job.running or failover_jobs.waits_for_cleanup(job):
-                    break
+                    self._progress.say(f"{target.name}: the job {failover_jobs.called(job)} ended as {job.state}")
+                    return job
                 line = failover_jobs.where(target.name, wire)
                 if line != told:
                     self._progress.say(line)
                 told = line
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
-        self._progress.say(f"{target.name}: the job {failover_jobs.called(job)} ended as {job.state}")
-        acted_on = _open(self._verb, self.before[target.id])
-        self.followed[target.id] = Followed(job, adopted, stopping, {} if stopping else await self._troubles(job, acted_on))
 
     async def _job(self, name: str) -> Wire | None:
         """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure."""
@@ -584,6 +668,16 @@ class Failover(Step[Standing]):
         return {str(child.target_name).lower(): child for child in children if child.failed}
 
     # -- looking
+
+    async def look_behind(self, unchanged: Sequence[str]) -> None:
+        """Find the jobs of units that were left alone and still wait for the step that ends it: what an earlier run began, or somebody."""
+        waits = self._verb.recovers
+        alone = [unit for unit in unchanged if waits and unit not in self.followed]
+        found = {unit: self.before[unit] for unit in alone if waits and any(map(waits, self.before[unit].items))}
+        if found:
+            listed = await self._vault.jobs(self._azure)
+            behind = await asyncio.gather(*(self.behind(standing, listed) for standing in found.values()))
+            self.earlier = {unit: job for unit, job in zip(found, behind, strict=True) if job}
 
     async def _plan(self, name: str, over: bool) -> Standing:
         found = await recovery_plans.plan(self._azure, self._vault, name)
@@ -671,10 +765,14 @@ async def fail_over(azure: Any, vault: Vault, params: Mapping[str, Any], *, chec
     unconfirmed = check_confirm(wanted, params["confirm"], name, check)
     progress = Progress(len(targets), noun)
     step = Failover(azure, vault, wanted, progress)
-    report = await fleet.run(azure, targets, [step], check=check, timeout=params["timeout"] * 60, noun=noun, progress=progress)
+    journal = Journal.open(params["journal_dir"], "asr_failover", azure.cloud.resource_manager)
+    report = await fleet.run(
+        azure, targets, [step], check=check, timeout=params["timeout"] * 60, noun=noun, progress=progress, journal=journal
+    )
     await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
-    told = warnings(wanted, step, report)
-    return results(wanted, step, report, params["max_failures"]), [unconfirmed, *told] if unconfirmed else told
+    await step.look_behind([outcome.target.id for outcome in report.outcomes if outcome.state == "unchanged"])
+    told = [*([unconfirmed] if unconfirmed else []), *journal.warnings, *warnings(wanted, step, report)]
+    return results(wanted, step, report, params["max_failures"]) | {"journal": journal.name}, told
 
 
 async def _targets(azure: Any, vault: Vault, params: Mapping[str, Any]) -> tuple[list[Target], str, str]:
@@ -716,17 +814,17 @@ def warnings(wish: Wish, step: Failover, report: fleet.Report) -> list[str]:
 def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int) -> Wire:
     """The module's result: targets per machine, job, rto_seconds, summary, diff, and msg where it failed."""
     rows = [row for outcome in report.outcomes for row in _rows(wish, step, outcome)]
-    followed = [step.followed[outcome.target.id] for outcome in report.outcomes if outcome.target.id in step.followed]
+    worked = [job for outcome in report.outcomes if (job := step.job_of(outcome.target.id))]
     bad = [row for row in rows if row["state"] in ("failed", "timed_out")]
     troubled = [outcome for outcome in report.outcomes if outcome.state in ("failed", "timed_out")]
     ends = [row["recovered"] for row in rows if row["recovered"]]
-    starts = [one.job.started for one in followed if one.job.started]
+    starts = [job.started for job in worked if job.started]
     recovery_time = failover_jobs.seconds_between(min(starts, key=items.when, default=None), max(ends, key=items.when, default=None))
     found: Wire = {
         "changed": any(row["changed"] for row in rows),
         "action": wish.action,
         "targets": [{key: value for key, value in row.items() if key != "recovered"} for row in rows],
-        "job": failover_jobs.view(followed[0].job) if len(followed) == 1 else None,
+        "job": failover_jobs.view(worked[0]) if len(worked) == 1 else None,
         "rto_seconds": None if bad else recovery_time,
         "summary": report.summary(rows),
         "diff": fleet.differences(rows),
@@ -742,10 +840,10 @@ def _rows(wish: Wish, step: Failover, outcome: Outcome) -> list[Wire]:
     if standing is None:
         return [{"item": None, "source_id": None, "target_id": None, "job": None, "recovered": None} | outcome.result()]
     followed = step.followed.get(outcome.target.id)
-    return [_row(wish, item, outcome, followed) for item in standing.items]
+    return [_row(wish, item, outcome, followed, step.earlier.get(outcome.target.id)) for item in standing.items]
 
 
-def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed | None) -> Wire:
+def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed | None, earlier: Job | None) -> Wire:
     verb, before, after = ACTIONS[wish.action], view(item), outcome.after.get(item.id, {})
     state, reason = _fate(wish, item, outcome, followed)
     row: Wire = {
@@ -757,6 +855,7 @@ def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed 
         "state": state,
         "changed": state == "changed" or (state != "unchanged" and bool(after) and before != after),
         "reason": reason,
+        "resumed": outcome.resumed,
         "before": before,
         "after": after,
         "job": None,
@@ -764,15 +863,17 @@ def _row(wish: Wish, item: ReplicatedItem, outcome: Outcome, followed: Followed 
         "ended": None,
         "recovered": None,
     }
-    if followed is None or state == "unchanged":
+    job = earlier or (followed.job if followed and state != "unchanged" else None)
+    if job is None:
         return row
-    job = followed.job
     started, ended = failover_jobs.times(job, item)
     row |= {"job": job.name, "started": started, "ended": ended}
-    if verb.recovers and state == "changed":
+    if earlier:
+        row["reason"] = f"{reason}, by the job {failover_jobs.called(job)}, which ended at {job.ended}"
+    if verb.recovers and (earlier or state == "changed"):
         row["recovered"] = failover_jobs.recovered_at(job, item)
         row["rto_seconds"] = failover_jobs.seconds_between(job.started, row["recovered"])
-    failed = followed.troubles.get(item.friendly_name.lower())
+    failed = followed.troubles.get(item.friendly_name.lower()) if followed else None
     return row | ({"error": asdict(failed.errors[0])} if failed and failed.errors else {})
 
 

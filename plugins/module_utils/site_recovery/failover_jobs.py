@@ -9,7 +9,7 @@ of a single item has tasks of that machine only (recorded traffic). All times ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -61,6 +61,25 @@ def left_out(job: Job, machines: Iterable[ReplicatedItem]) -> list[str]:
     """The machines for which nothing was done in a plan's job: no task of theirs came to an end there, while tasks of others did."""
     worked = {(task.target or "").lower() for task in job.every_task() if task.state.lower() == "succeeded"} - {""}
     return [item.friendly_name for item in machines if of_plan(job) and worked and item.friendly_name.lower() not in worked]
+
+
+def behind(scenario: str, whole: Sequence[Job], parts: Sequence[Job]) -> Job | None:
+    """The last job of the scenario on a unit, where it succeeded and nothing else came after it; None else.
+
+    whole: the jobs of the unit that exclude each other, parts: those of its machines.
+    """
+    last = max((job for job in whole if job.started), key=lambda job: items.when(job.started or ""), default=None)
+    if last is None or last.scenario != scenario or not (last.succeeded or waits_for_cleanup(last)):
+        return None
+    end = last.ended or last.started or ""
+    later = [job for job in parts if job.started and items.when(job.started) > items.when(end) and job.name != last.name]
+    return None if later else last
+
+
+def covers(job: Job, machines: Sequence[ReplicatedItem]) -> bool:
+    """Whether a job that was read by itself is about all the machines: by its details, where it tells them, and its tasks."""
+    named = {str(one.get("name")).lower() for one in job.details.get("protectedItemDetails") or ()}
+    return (not named or named >= {item.name.lower() for item in machines}) and not left_out(job, machines)
 
 
 def tasks_of(job: Job, item: ReplicatedItem) -> list[Task]:

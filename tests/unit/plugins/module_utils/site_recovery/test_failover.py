@@ -200,6 +200,46 @@ def test_after_the_job_nothing_is_missing_only_when_every_machine_says_so() -> N
     assert planned("unplanned", standing(recovered()), replace(done, troubles={"shop-web-01": job(state="Failed")}))
 
 
+def test_a_clean_up_that_runs_is_waited_for_by_what_comes_after_it() -> None:
+    cleanup = standing(under_test(), running=(job("TestFailoverCleanup"),))
+    for action in ("test", "unplanned"):
+        (text,) = planned(action, cleanup)
+        assert text.startswith("wait for the running job TestFailoverCleanup (3f9d), then run the")
+
+
+def test_a_running_job_that_leaves_in_place_what_is_done_is_no_hindrance() -> None:
+    commit = (job("CommitFailover"),)
+    assert planned("unplanned", standing(recovered(allowed=()), running=commit)) == []
+    assert planned("test_cleanup", standing(running=(job("UnplannedFailover"),))) == []
+    with pytest.raises(AzureDRError, match="CommitFailover"):
+        planned("unplanned", standing(recovered("shop-db-01", allowed=()), item("shop-web-01"), running=commit))
+    with pytest.raises(AzureDRError, match="CancelFailover"):
+        planned("unplanned", standing(recovered(allowed=()), running=(job("CancelFailover"),)))
+
+
+def ended(scenario: str, start: str, end: str, state: str = "Succeeded", **properties: Any) -> jobs.Job:
+    return job(scenario, state, f"{scenario}-{start}", startTime=f"2026-11-02T{start}:00Z", endTime=f"2026-11-02T{end}:00Z", **properties)
+
+
+def test_the_job_behind_a_failover_is_the_last_one_and_nothing_came_after_it() -> None:
+    drill, cleanup = ended("TestFailover", "01:00", "01:10"), ended("TestFailoverCleanup", "01:20", "01:25")
+    over, part = ended("UnplannedFailover", "03:00", "03:20"), ended("UnplannedFailover", "03:01", "03:19", targetObjectName="shop-web-01")
+    whole = [cleanup, over, drill]
+    assert failover_jobs.behind("UnplannedFailover", whole, [part]) == over
+    assert failover_jobs.behind("TestFailover", whole, [part]) is None
+    assert failover_jobs.behind("UnplannedFailover", [*whole, ended("UnplannedFailover", "04:00", "04:10", "Failed")], []) is None
+    assert failover_jobs.behind("UnplannedFailover", [*whole, job("UnplannedFailover", startTime="2026-11-02T05:00:00Z")], []) is None
+    assert failover_jobs.behind("UnplannedFailover", whole, [part, ended("CancelFailover", "03:30", "03:31")]) is None
+    assert failover_jobs.behind("UnplannedFailover", [], [part]) is None
+
+
+def test_a_job_is_behind_all_machines_or_none() -> None:
+    one, two = item("shop-web-01"), item("shop-web-02")
+    details = {"protectedItemDetails": [{"name": one.name}]}
+    assert failover_jobs.covers(job(customDetails=details), [one]) and not failover_jobs.covers(job(customDetails=details), [one, two])
+    assert failover_jobs.covers(job(), [one, two]), "a job that tells no machines"
+
+
 # -- confirm and input
 
 
