@@ -55,17 +55,34 @@ class Association:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The associations that a machine is to get back, and the region of the machine that had them."""
+
+    region: str
+    associations: tuple[Association, ...]
+
+    @property
+    def endpoint_id(self) -> str | None:
+        return next((one.endpoint_id for one in self.associations if one.endpoint_id), None)
+
+
+@dataclass(frozen=True)
 class Place:
-    """What decides about a machine's associations: where it is, and its operating system ("windows" or "linux")."""
+    """What decides about a machine's associations: where it is, its operating system ("windows" or "linux"), and what it is to get back
+    (None: only what is asked for; else the endpoints asked for are only those to choose from)."""
 
     region: str
     os_type: str | None
+    source: Source | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
     associations: tuple[Association, ...]
     place: Place
+
+    def with_rule(self, rule_id: str) -> bool:
+        return any(ids.same(one.rule_id, rule_id) for one in self.associations)
 
 
 def rules(given: Sequence[dict[str, Any]], pattern: str) -> list[Rule]:
@@ -142,6 +159,55 @@ def parse(wire: dict[str, Any]) -> Association:
     )
 
 
+def recorded(association: Association) -> View:
+    """What is recorded of an association."""
+    return association.view() | {"description": association.description}
+
+
+def source(record: View) -> Source:
+    """What is to be brought back of a recorded machine."""
+    return Source(
+        record["region"],
+        tuple(
+            Association("", one["name"], one["data_collection_rule_id"], one["data_collection_endpoint_id"], one.get("description"))
+            for one in record["associations"]
+        ),
+    )
+
+
+class Recorded(Step[tuple[Association, ...]]):
+    """Reads the associations of a machine as they are recorded; changes nothing."""
+
+    def __init__(self, azure: Any) -> None:
+        self._azure = azure
+
+    async def observe(self, target: Target) -> tuple[Association, ...]:
+        return await _listed(self._azure, target)
+
+    def plan(self, target: Target, observed: tuple[Association, ...]) -> list[Action]:
+        return []
+
+    def view(self, observed: tuple[Association, ...]) -> View:
+        return {"associations": sorted(map(recorded, observed), key=lambda view: view["name"].lower())}
+
+    def wanted(self, target: Target, observed: tuple[Association, ...]) -> View:
+        return self.view(observed)
+
+
+def _row(before: Association, place: Place, found: Sequence[View], near: Sequence[str]) -> View:
+    key, wished = ("data_collection_rule_id", [before.rule_id]) if before.rule_id else ("data_collection_endpoint_id", near)
+    after = next((one for one in found if any(one[key] and ids.same(one[key], wished_id) for wished_id in wished)), None)
+    lacking = "there is no data collection endpoint for its region" if not wished else "it is not there"
+    return {
+        "what": "association",
+        "name": after["name"] if after else before.name,
+        "before": before.rule_id or before.endpoint_id,
+        "after": after[key] if after else None,
+        "missing": None if after else lacking,
+        "left_out": None,
+    }
+
+
 class Associations(Step[Seen]):
     """Associates each machine with the rules for its operating system and with the endpoint of its region; or takes those away.
 
@@ -154,11 +220,10 @@ class Associations(Step[Seen]):
         self._azure, self._state, self._rules, self._endpoints, self._place = azure, state, rules, endpoints, place
 
     async def observe(self, target: Target) -> Seen:
-        if not self._rules and not self._endpoints:
-            return Seen((), self._place(target))
-        pager = self._operations(target).list_by_resource(target.id.lstrip("/"))
-        listed = await self._azure.collect("list the data collection rule associations", target.id, pager)
-        return Seen(tuple(parse(wire) for wire in listed), self._place(target))
+        place = self._place(target)
+        if not self._rules and not self._endpoints and place.source is None:
+            return Seen((), place)
+        return Seen(await _listed(self._azure, target), place)
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         if self._state == "absent":
@@ -167,7 +232,10 @@ class Associations(Step[Seen]):
                 for one in observed.associations
                 if self._ours(one)
             ]
-        wished = [action for rule in self._rules_for(observed.place) if (action := self._missing(target, observed, rule))]
+        wished = self._restored(target, observed)
+        back = [action.data[1]["properties"]["dataCollectionRuleId"] for action in wished]
+        rules = [rule for rule in self._rules_for(observed.place) if not any(ids.same(rule.id, one) for one in back)]
+        wished += [action for rule in rules if (action := self._missing(target, observed, rule))]
         names = [action.data[0].lower() for action in wished]
         if len(set(names)) < len(names):
             raise AzureDRError(
@@ -179,28 +247,64 @@ class Associations(Step[Seen]):
     def _rules_for(self, place: Place) -> list[Rule]:
         return [rule for rule in self._rules if rule.os_type in (None, "any", place.os_type)]
 
+    def _restored(self, target: Target, observed: Seen) -> list[Action]:
+        """The associations with rules that the source had, under their names, unless there are any with the rules."""
+        return [
+            _put(target, observed, one.name, "dataCollectionRuleId", one.rule_id, one.description)
+            for one in (observed.place.source.associations if observed.place.source else ())
+            if one.rule_id and not observed.with_rule(one.rule_id)
+        ]
+
     def _missing(self, target: Target, observed: Seen, rule: Rule) -> Action | None:
         """The association with a rule, when there is none under whatever name."""
-        if any(ids.same(one.rule_id, rule.id) for one in observed.associations):
+        if observed.with_rule(rule.id):
             return None
         name = rule.name_on(target.name, observed.place.os_type)
         return _put(target, observed, name, "dataCollectionRuleId", rule.id)
 
     def _endpoint_missing(self, target: Target, observed: Seen) -> list[Action]:
-        if not self._endpoints:
-            return []
-        near = [endpoint for endpoint in self._endpoints if endpoint.region == observed.place.region]
+        near = self._near(observed.place)
         if not near:
-            regions = ", ".join(sorted({endpoint.region for endpoint in self._endpoints}))
+            return []
+        there = [one for one in observed.associations if one.endpoint_id]
+        if any(ids.same(one.endpoint_id, endpoint) for one in there for endpoint in near):
+            return []
+        source = observed.place.source
+        description = next((one.description for one in (source.associations if source else ()) if one.endpoint_id), None)
+        return [_put(target, observed, ENDPOINT_ASSOCIATION, "dataCollectionEndpointId", near[0], description)]
+
+    def _near(self, place: Place) -> list[str]:
+        """The ids of the endpoints that a machine may have. Raises AzureDRError where it is to have one and can't."""
+        near = [endpoint.id for endpoint in self._endpoints if endpoint.region == place.region]
+        if place.source is not None:
+            if not place.source.endpoint_id:
+                return []
+            return near or ([place.source.endpoint_id] if place.source.region == place.region else [])
+        if self._endpoints and not near:
             raise AzureDRError(
-                f"{target.name} is in {observed.place.region}, the data collection endpoints given are in {regions}: a "
+                f"It is in {place.region}, the data collection endpoints given are in {self._regions()}: a "
                 "machine can take its configuration only from an endpoint of its own region. Add one to "
                 "data_collection_endpoint_ids."
             )
-        there = [one for one in observed.associations if one.endpoint_id]
-        if any(ids.same(one.endpoint_id, endpoint.id) for one in there for endpoint in near):
-            return []
-        return [_put(target, observed, ENDPOINT_ASSOCIATION, "dataCollectionEndpointId", near[0].id)]
+        return near
+
+    def _regions(self) -> str:
+        return ", ".join(sorted({endpoint.region for endpoint in self._endpoints}))
+
+    def table(self, target: Target, found: Sequence[View]) -> list[View]:
+        """Before, after and what is missing of each association that the source had. found: the views of those seen at the end."""
+        place = self._place(target)
+        return [_row(one, place, found, self._near(place)) for one in (place.source.associations if place.source else ())]
+
+    def refused(self, target: Target, observed: Seen) -> str | None:
+        source = observed.place.source
+        if source is None or not source.endpoint_id or self._near(observed.place):
+            return None
+        return (
+            f"Its source takes its configuration from the data collection endpoint {ids.parse(source.endpoint_id).name} in "
+            f"{source.region}, and it is in {observed.place.region}, for which there is none: add one of {observed.place.region} to "
+            f"data_collection_endpoint_ids{f' (those given are in {self._regions()})' if self._endpoints else ''}."
+        )
 
     def _ours(self, association: Association) -> bool:
         return any(ids.same(association.rule_id, rule.id) for rule in self._rules) or any(
@@ -231,16 +335,30 @@ class Associations(Step[Seen]):
         return self.view(Seen(tuple(after.values()), observed.place))
 
     def _operations(self, target: Target) -> Any:
-        return self._azure.monitor(ids.parse(target.id).subscription).data_collection_rule_associations
+        return _operations(self._azure, target)
 
 
-def _put(target: Target, observed: Seen, name: str, link: str, linked: str) -> Action:
+def _operations(azure: Any, target: Target) -> Any:
+    return azure.monitor(ids.parse(target.id).subscription).data_collection_rule_associations
+
+
+async def _listed(azure: Any, target: Target) -> tuple[Association, ...]:
+    pager = _operations(azure, target).list_by_resource(target.id.lstrip("/"))
+    return tuple(parse(wire) for wire in await azure.collect("list the data collection rule associations", target.id, pager))
+
+
+def _put(target: Target, observed: Seen, name: str, link: str, linked: str, description: str | None = None) -> Action:
     """The PUT of an association. It replaces all of one that has the name already, so its description is sent again (recorded traffic)."""
     there = next((one for one in observed.associations if one.name.lower() == name.lower()), None)
     old = (there.rule_id or there.endpoint_id) if there else None
     text = f"associate {ids.parse(linked).name}" + (f" in the place of {ids.parse(old).name}" if old else "")
-    description = {"description": there.description} if there and there.description else {}
+    described = description or (there.description if there else None)
     path = f"{target.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}"
     # What is linked to must be readable, or the PUT is refused as LinkedAuthorizationFailed (Azure Landing Zones issue 2616).
     needs = ((f"{ids.parse(linked).type}/read", linked),)
-    return Action(text, (("PUT", path),), (there.name if there else name, {"properties": {link: linked, **description}}), needs)
+    return Action(
+        text,
+        (("PUT", path),),
+        (there.name if there else name, {"properties": {link: linked, **({"description": described} if described else {})}}),
+        needs,
+    )
