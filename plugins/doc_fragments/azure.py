@@ -105,8 +105,8 @@ options:
       - Azure refuses requests that come too fast. The module asks no faster than Azure's documented limits allow, together with
         all that runs on the same controller; this option changes a limit where a subscription has another.
       - A dictionary with any of the keys V(subscription_reads), V(subscription_writes), V(subscription_deletes), V(compute_writes),
-        V(machine_writes) and V(vault_writes); each value is a dictionary with C(burst), the requests that may come at once, and
-        C(per_minute), how many may follow each minute.
+        V(machine_writes), V(vault_writes) and V(log_queries); each value is a dictionary with C(burst), the requests that may
+        come at once, and C(per_minute), how many may follow each minute.
       - Can also be set, as JSON, with the environment variable E(AZURE_DR_THROTTLE_LIMITS).
       - The processes of a controller count together in the file that the environment variable E(AZURE_DR_PACING_FILE) names, by
         default one in C(~/.cache/cloudops.azure_dr).

@@ -17,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,6 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 READS, WRITES, DELETES = frozenset({"GET", "HEAD"}), frozenset({"PUT", "PATCH", "POST"}), frozenset({"DELETE"})
 # The share of a bucket that is left alone: the platform's count and ours differ by what is on its way.
 HEADROOM = 0.05
-# The share of the read limit that following operations may take; the rest is for looking.
-FOLLOWING = 0.8
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ _SUBSCRIPTION = r"/subscriptions/([^/]+)"
 # Not what other providers have behind a machine's id, such as associations: no requests to Compute.
 _MACHINES = r"(?!.*/providers/.*/providers/)" + _SUBSCRIPTION + r"/resourceGroups/{}/providers/Microsoft\.Compute/(?:{})/{}"
 _KINDS = "virtualMachines|virtualMachineScaleSets"
+_LOGS = "Microsoft Learn, Azure Monitor service limits, log queries: 200 requests in 30 seconds of one user"
 _VAULT = _SUBSCRIPTION + r"/resourceGroups/([^/]+)/providers/Microsoft\.RecoveryServices/vaults/([^/]+)/replication"
 
 # From the widest to the narrowest. Compute counts per subscription and region, but a machine's id does not tell its region, so all
@@ -77,6 +77,7 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("machine_writes", WRITES | DELETES, _MACHINES.format("([^/]+)", _KINDS, "([^/]+)"), 12, 4, "Resource", False, _COMPUTE),
     Limit("vault_writes", WRITES | DELETES, _VAULT, 200, 200, "", False, _ASR),
+    Limit("log_queries", frozenset({"POST"}), r".*/v1/workspaces/[^/]+/query$", 200, 400, "", True, _LOGS),
 )
 
 
@@ -119,6 +120,9 @@ def _short(text: str) -> str:
     return hashlib.blake2b(text.lower().encode(), digest_size=9).hexdigest()
 
 
+_following: ContextVar[bool] = ContextVar("following", default=False)
+
+
 class Pacer:
     """The buckets of one principal at one cloud.
 
@@ -132,12 +136,12 @@ class Pacer:
         self.warnings: list[str] = []
         self._who = {True: f"{endpoint}|{principal}", False: endpoint}
         self._buckets = _Buckets(share, self.warnings)
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: defaultdict[tuple[str, bool | None], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._known: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._unanswered: Counter[str] = Counter()
         self._followers = 0
         reads = next(limit for limit in table if limit.methods == READS)
-        self._follow_rate = reads.per_minute / 60 * FOLLOWING
+        self._follow_rate = reads.per_minute / 60
 
     async def admit(self, method: str, path: str) -> None:
         """Wait until the request may be sent, and count it; ``answered`` must follow, whatever happens.
@@ -148,8 +152,10 @@ class Pacer:
         for bucket, limit in reversed(self._counted(method, path)):
             if limit.header.startswith(_REMAINING):
                 await self._until_known(bucket, limit)
-            # The queue is this process's; the shared bucket promises each process only its next request, so a killed one leaves no debt.
-            async with self._turns[bucket]:
+            # The queues are this process's; the shared bucket promises each process only its next request, so a killed one leaves no debt.
+            # Of those who follow an operation and of those who look, the first of each queue take turns: neither has to wait for a
+            # thousand of the others.
+            async with self._turns[bucket, _following.get()], self._turns[bucket, None]:
                 with self._buckets.open() as buckets:
                     wait = buckets.take(bucket, limit)
                 await asyncio.sleep(wait)
@@ -195,16 +201,18 @@ class Pacer:
         return max([0.0, *waits])
 
     def poll_interval(self, wanted: float) -> float:
-        """The interval in seconds for one of all that is being followed at present: they share a part of the read limit."""
+        """The interval in seconds for one of all that is being followed at present: they share the read limit."""
         return max(wanted, self._followers / self._follow_rate)
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Count one operation, or one wait, that asks again and again."""
+        """Count one operation, or one wait, that asks again and again; what is asked inside goes into the followers' queue."""
         self._followers += 1
+        token = _following.set(True)
         try:
             yield
         finally:
+            _following.reset(token)
             self._followers -= 1
 
     def close(self) -> None:

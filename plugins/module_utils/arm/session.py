@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
     AzureError,
     InputError,
     TimedOut,
+    from_body,
     from_exception,
 )
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.operations import AsyncPollingMethod, End, retry_after
@@ -40,6 +43,7 @@ _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 # Given in full: the retry policy caps the total by each kind. A broken PATCH or POST is never sent again by it, since it may have been
 # taken on.
 _RETRIES = {"retry_total": 10, "retry_status": 10, "retry_connect": 3, "retry_read": 3, "retry_backoff_max": 15}
+QUERY_RETRIES = 3  # of a query of logs: who waits for an answer asks again anyway
 # Seconds; the library's own five minutes make an address that nobody answers at look like a module that hangs.
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 120}
 
@@ -163,16 +167,27 @@ class Azure:
 
         return AsyncARMPipelineClient(self.cloud.resource_manager, **self._pipeline())
 
-    def _pipeline(self) -> dict[str, Any]:
-        """The pipeline of a client: each has its own policies, all share transport, sign-in and pacer.
+    @cached_property
+    def _logs(self) -> Any:
+        from azure.mgmt.core import AsyncARMPipelineClient
+
+        place = self.cloud.log_analytics
+        if not place:
+            raise AzureDRError(f"The cloud {self.cloud.name} tells no address of Log Analytics, so no workspace can be asked.")
+        return AsyncARMPipelineClient(place, **self._pipeline(f"{place}/.default"))
+
+    def _pipeline(self, scope: str | None = None) -> dict[str, Any]:
+        """The pipeline of a client: each has its own policies, all share transport, sign-in and pacer. scope: what tokens are asked for, by
+        default the resource manager.
 
         The libraries' own policy that registers a missing resource provider is left out: a read, or a check, must write nothing.
         """
         from azure.core.pipeline import policies
         from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
+        scope = scope or self.cloud.scope
         return {
-            "credential_scopes": [self.cloud.scope],
+            "credential_scopes": [scope],
             "transport": self._transport,
             "policies": [
                 policies.RequestIdPolicy(),
@@ -182,7 +197,7 @@ class Azure:
                 policies.AsyncRedirectPolicy(),
                 _retry_policy(),
                 pacing.AsyncPacingPolicy(self.pacer),
-                AsyncARMChallengeAuthenticationPolicy(self._credential, self.cloud.scope),
+                AsyncARMChallengeAuthenticationPolicy(self._credential, scope),
                 policies.SensitiveHeaderCleanupPolicy(),
             ],
         }
@@ -230,6 +245,27 @@ class Azure:
 
     async def _get(self, asked: str, resource_id: str, url: str) -> dict[str, Any]:
         return await _answer_of(self._untyped, asked, resource_id, self._untyped.format_url(url))
+
+    async def query(self, asked: str, workspace_id: str, customer_id: str, text: str) -> tuple[Items, datetime]:
+        """The rows with which a Log Analytics workspace answers a query, each as {column: value}, and Azure's time of the answer.
+
+        Raises AzureError, also for an answer that is not whole.
+        """
+        from azure.core.exceptions import HttpResponseError
+        from azure.core.rest import HttpRequest
+
+        request = HttpRequest("POST", self._logs.format_url(f"/v1/workspaces/{customer_id}/query"), json={"query": text})
+        with _told(asked, workspace_id):
+            answer = await self._logs.send_request(request, retry_total=QUERY_RETRIES)
+            if answer.status_code != 200:
+                raise HttpResponseError(response=answer)
+            body = _wire(answer)
+        if body.get("error"):
+            raise from_body(asked, workspace_id, answer.status_code, body)
+        table = body["tables"][0]
+        names, date = [column["name"] for column in table["columns"]], answer.headers.get("Date")
+        rows = [dict(zip(names, row, strict=True)) for row in table["rows"]]
+        return rows, parsedate_to_datetime(date) if date else datetime.now(UTC)
 
     async def run(self, asked: str, resource_id: str | None, begin: Callable[..., Awaitable[Any]], timeout: float) -> End:
         """Start a long-running operation and follow it to its end.
