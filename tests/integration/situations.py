@@ -112,6 +112,7 @@ SITUATIONS: dict[str, Situation] = {
             reinstall("absent", "changes", HEALTHY, ABSENT, BROKEN, others={"absent": "unchanged"}),
             reinstall("absent", "nothing", ABSENT),
             Case("asr_vault_info", None, "nothing"),
+            Case("asr_permissions_info", None, "nothing", {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
         ),
     ),
     "a test failover stands": Situation(

@@ -33,6 +33,7 @@ SCRIPT = {
 # What is run, in this order, on one cloud: the module, the value of its state or action, and its other options.
 RUNS: list[tuple[str, str | None, Body]] = [
     ("asr_vault_info", None, {}),
+    ("asr_permissions_info", None, {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
     ("asr_autoupdate", "enabled", ACCOUNT),
     ("asr_autoupdate", "disabled", {}),
     ("asr_failover", "test", {}),

@@ -56,6 +56,8 @@ class Permissions:
     def __init__(self, read: Callable[[str, str, str], Awaitable[list[dict[str, Any]]]]) -> None:
         self._read = read
         self._asked: dict[str, asyncio.Future[Grants | None]] = {}
+        self._silent: dict[str, asyncio.Lock] = {}
+        self._given_up: set[str] = set()
 
     async def missing(self, needs: Iterable[Need]) -> list[Need]:
         """Those of the needs that the sign-in is known to lack, sorted."""
@@ -66,17 +68,26 @@ class Permissions:
     async def granted(self, need: Need) -> bool | None:
         """Whether the sign-in has the action there; None where Azure does not tell.
 
-        The group is asked first, once for all that is in it. Only where the group does not have it, the resource is asked, since a role
+        The group is asked first, once for all that is in it. Only where it does not grant the action the resource is asked, since a role
         can be assigned there alone.
         """
         group, resource = _places(need.scope)
-        found = None
-        for place in filter(None, (group, resource)):
-            grants = await self._grants(place)
-            found = None if grants is None else grants(need.action)
-            if found is not False:
-                return found
-        return found
+        grants = await self._grants(group) if group else None
+        if group and resource and grants is None:
+            grants = await self._grants_in_silence(ids.key(group), resource)
+        elif resource and grants is not None and not grants(need.action):
+            grants = await self._grants(resource)
+        return None if grants is None else grants(need.action)
+
+    async def _grants_in_silence(self, group: str, resource: str) -> Grants | None:
+        """What a resource of a group that does not tell grants. They are asked one by one, and no more once one does not tell either."""
+        async with self._silent.setdefault(group, asyncio.Lock()):
+            if group in self._given_up and ids.key(resource) not in self._asked:
+                return None
+            grants = await self._grants(resource)
+            if grants is None:
+                self._given_up.add(group)
+            return grants
 
     async def _grants(self, scope: str) -> Grants | None:
         key = ids.key(scope)

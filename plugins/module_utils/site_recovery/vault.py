@@ -111,17 +111,24 @@ def check_input(params: MutableMapping[str, Any]) -> None:
     params["subscription_id"] = found.subscription
 
 
+def named(azure: Any, params: Mapping[str, Any]) -> str | None:
+    """The id of the vault where the options tell it without a look; None where they do not. Raises InputError."""
+    if params.get("vault_id"):
+        return ids.require("vault_id", params["vault_id"], TYPE).id
+    name, group = params.get("vault_name"), params.get("resource_group")
+    return f"/subscriptions/{azure.subscription_id}/resourceGroups/{group}/providers/{TYPE}/{name}" if name and group else None
+
+
 async def find(azure: Any, params: Mapping[str, Any]) -> Vault:
     """The vault that the options name, or the only one that there is.
 
     Raises InputError, AzureError when it cannot be read, and AzureDRError that names the vaults when there is none or more than one.
     """
-    if params.get("vault_id"):
-        return await _read(azure, ids.require("vault_id", params["vault_id"], TYPE).id)
+    vault_id = named(azure, params)
+    if vault_id:
+        return await _read(azure, vault_id)
     name, group = params.get("vault_name"), params.get("resource_group")
     subscription = f"/subscriptions/{azure.subscription_id}"
-    if name and group:
-        return await _read(azure, f"{subscription}/resourceGroups/{group}/providers/{TYPE}/{name}")
     scope = f"{subscription}/resourceGroups/{group}" if group else subscription
     listed = [_vault(wire) for wire in await azure.list("list the vaults", f"{scope}/providers/{TYPE}", API_VERSION)]
     meant = [vault for vault in listed if not name or vault.name.lower() == name.lower()]
