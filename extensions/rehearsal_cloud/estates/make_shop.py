@@ -112,11 +112,26 @@ IDENTITY = resource(
     {"principalId": guid("principal"), "clientId": guid("client")},
 )
 
+WORKSPACE = resource(
+    "rg-monitor-weu",
+    "Microsoft.OperationalInsights/workspaces",
+    "log-shop",
+    RECOVERY,
+    {
+        "customerId": guid("workspace"),
+        "provisioningState": "Succeeded",
+        "sku": {"name": "PerGB2018"},
+        "retentionInDays": 30,
+        "publicNetworkAccessForIngestion": "Enabled",
+        "publicNetworkAccessForQuery": "Enabled",
+    },
+)
+
 
 def monitoring(region: str) -> dict[str, Body]:
     """The workspace's rules and the endpoint of one region, by what they are for."""
     group, suffix = f"rg-monitor-{SHORT[region]}", "" if region == RECOVERY else "-neu"
-    workspace = f"{SUBSCRIPTION}/resourceGroups/rg-monitor-weu/providers/Microsoft.OperationalInsights/workspaces/log-shop"
+    workspace = {"name": "log-shop", "workspaceResourceId": WORKSPACE["id"], "workspaceId": WORKSPACE["properties"]["customerId"]}
     endpoint = resource(
         group,
         "Microsoft.Insights/dataCollectionEndpoints",
@@ -145,7 +160,7 @@ def monitoring(region: str) -> dict[str, Body]:
                 "provisioningState": "Succeeded",
                 "immutableId": f"dcr-{guid(system + region).replace('-', '')}",
                 "dataSources": source,
-                "destinations": {"logAnalytics": [{"name": "log-shop", "workspaceResourceId": workspace}]},
+                "destinations": {"logAnalytics": [workspace]},
                 "dataFlows": [{"streams": [next(iter(source.values()))[0]["streams"][0]], "destinations": ["log-shop"]}],
             },
             kind=system,
@@ -682,7 +697,7 @@ def plan(items: dict[str, Body]) -> Body:
 
 
 def estate() -> list[Body]:
-    found = [*groups(), NETWORK, RECOVERY_NETWORK, DRILL_NETWORK, CACHE, CACHE_BACK, IDENTITY]
+    found = [*groups(), NETWORK, RECOVERY_NETWORK, DRILL_NETWORK, CACHE, CACHE_BACK, IDENTITY, WORKSPACE]
     found += [body for region in (PRIMARY, RECOVERY) for body in MONITORING[region].values()]
     found += infrastructure()
     items: dict[str, Body] = {}
