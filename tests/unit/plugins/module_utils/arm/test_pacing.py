@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import pacing
@@ -174,7 +174,24 @@ def test_many_that_follow_look_less_often():
     with ExitStack() as many:
         for follower in [pacer.following() for dummy in range(1000)]:
             many.enter_context(follower)
-        assert pacer.poll_interval(5) == pytest.approx(50)  # 1000 / (0.8 * 25)
+        assert pacer.poll_interval(5) == pytest.approx(40)  # 1000 / 25
+
+
+@pytest.mark.parametrize("crowd_follows", [False, True])
+def test_neither_who_follows_nor_who_looks_waits_for_a_crowd_of_the_others(monkeypatch, crowd_follows):
+    async def work():
+        pacer, order = Pacer(), []
+
+        async def read(name, follows):
+            with pacer.following() if follows else nullcontext():
+                await pacer.admit("GET", machine(1))
+            pacer.answered("GET", machine(1), 200, {})
+            order.append(name)
+
+        await asyncio.gather(*(read("crowd", crowd_follows) for dummy in range(500)), read("other", not crowd_follows))
+        return order.index("other")
+
+    assert in_no_time(monkeypatch, work)[0] <= 15  # the few that go before the first answer, and one
 
 
 def test_limits_can_be_set():
