@@ -23,6 +23,7 @@ WEB, SQL = "shop-web-01", "shop-sql-01"
 MONITOR = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.Insights"
 RULES = {system: f"{MONITOR}/dataCollectionRules/dcr-shop-{system.lower()}" for system in ("Linux", "Windows")}
 ENDPOINT = f"{MONITOR}/dataCollectionEndpoints/dce-weu"
+WORKSPACE = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.OperationalInsights/workspaces/log-shop"
 VARIABLES: Body = {
     "restore_monitoring_data_collection_rules": [{"id": identifier} for identifier in RULES.values()],
     "restore_monitoring_data_collection_endpoint_ids": [ENDPOINT],
@@ -32,12 +33,19 @@ VARIABLES: Body = {
 
 
 def shop(*more: Body) -> list[Body]:
-    """A Linux and a Windows machine in two groups of the plan `shop`, rules for both and an endpoint; and `more`, as in estates.estate."""
+    """A Linux and a Windows machine in two groups of the plan `shop`, rules for both that send to a workspace, and an endpoint; and `more`, as
+    in estates.estate."""
     sql = [*estates.machine(SQL, "Windows"), estates.item(SQL, system="Windows")]
-    rules = [
-        estates.resource(identifier, {"dataFlows": []}, location=estates.RECOVERY, kind=system) for system, identifier in RULES.items()
-    ]
-    return estates.estate([WEB], {"shop": [[SQL], [WEB]]}, *sql, *rules, estates.resource(ENDPOINT, location=estates.RECOVERY), *more)
+    monitor = [estates.resource(identifier, location=estates.RECOVERY) for identifier in (ENDPOINT, WORKSPACE)]
+    rules = [rule(identifier, system, WORKSPACE) for system, identifier in RULES.items()]
+    return estates.estate([WEB], {"shop": [[SQL], [WEB]]}, *sql, *monitor, *rules, *more)
+
+
+def rule(identifier: str, system: str, *workspaces: str) -> Body:
+    """A data collection rule for machines of a system that sends to the workspaces."""
+    destinations = [{"name": one.rpartition("/")[2], "workspaceResourceId": one} for one in workspaces]
+    properties = {"dataFlows": [], "destinations": {"logAnalytics": destinations}}
+    return estates.resource(identifier, properties, location=estates.RECOVERY, kind=system)
 
 
 @dataclass(frozen=True)
