@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import estates
-import pytest
 import runbook
 from runbook import SQL, WEB, Body, play
 
@@ -186,45 +183,6 @@ def test_it_does_nothing_while_it_is_not_clear_to_what(cloud: Start, tmp_path: P
     ):
         assert refused.status != 0 and all(word in refused.record["failures"][0]["reason"] for word in words), refused.output
     assert running.writes() == []
-
-
-def offspring(process: int) -> list[int]:
-    """A process and all below it; ansible's workers are in sessions of their own, so no process group holds them all."""
-    parents = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, rest = entry.parent.name, entry.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            continue
-        parents[int(name)] = int(rest[1])
-    found = [process]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processes of a run can be found on Linux only")
-def test_a_run_that_was_killed_is_run_again_and_goes_on(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(runbook.shop(), speed=60)
-    with subprocess.Popen(
-        runbook.command("failover", runbook.VARIABLES),
-        env=runbook.environment(running, tmp_path),
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as killed:
-        deadline = time.monotonic() + 60
-        while not any("/replicationJobs/" in one["path"] for one in running.traffic()):
-            assert time.monotonic() < deadline and killed.poll() is None, "the failover did not begin"
-            time.sleep(0.1)
-        for process in reversed(offspring(killed.pid)):
-            os.kill(process, signal.SIGKILL)
-    assert sent(running) == ["unplannedFailover"] and ("Recovery", "UnplannedFailoverCommitPending") not in states(running)
-    again = play(running, tmp_path, "failover")
-    assert again.status == 0, again.output
-    assert sent(running) == ["unplannedFailover", "failoverCommit"]
-    assert monitored(running) == whole() and again.record["outcome"] == "succeeded"
 
 
 def test_the_rehearsal_runs_on_an_estate_in_azures_letter_case(tmp_path: Path) -> None:

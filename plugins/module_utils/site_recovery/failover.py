@@ -11,7 +11,6 @@ allowedOperations, activeLocation and testFailoverState; not all words of protec
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -556,14 +555,19 @@ class Failover(Step[Standing]):
         except AzureError as error:
             if error.accepted is False and error.status not in (400, 409):
                 raise
+            reason: AzureDRError = error
             for _look in range(LOOKS):
-                with contextlib.suppress(AzureDRError):  # what cannot be read, or is not offered, may be in a moment
+                try:
                     step = await self._next(target)
+                except AzureDRError as trouble:  # what cannot be read, or is not offered, may be in a moment
+                    reason = error if isinstance(trouble, AzureError) else trouble
+                else:
                     if step is None or step.data is not None:
                         return step
+                    reason = error
                 await self._azure.pause(FIRST_LOOK)
-            if error.accepted is False or last:
-                raise
+            if error.accepted is False or last or reason is not error:
+                raise reason from error
         return action
 
     async def _next(self, target: Target) -> Action | None:
