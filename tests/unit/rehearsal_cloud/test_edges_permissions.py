@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 import yaml
 from rehearsal_cloud import permissions
 from rehearsal_cloud.cloud import Cloud, Request
 from rehearsal_cloud.files import FileProblem
+from rehearsal_cloud.providers import install
 
+PERMISSIONS = "providers/Microsoft.Authorization/permissions"
 GROUP = "/subscriptions/s/resourceGroups/g"
 VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/vm"
 ITEM = (
@@ -23,7 +27,7 @@ ITEM = (
 def edge(serve, tmp_path):
     def start(content):
         (tmp_path / "permissions.yml").write_text(yaml.safe_dump(content))
-        cloud = Cloud()
+        cloud = install(Cloud())
         cloud.seed([{"id": VM, "location": "westeurope"}])
         return serve(cloud, permissions=permissions.load(tmp_path / "permissions.yml"))
 
@@ -84,9 +88,76 @@ def test_each_principal_has_its_own_roles_and_scopes(edge):
     assert served.arm("DELETE", VM, client="bob").status == 403
     assert served.arm("GET", VM.replace("/s/", "/other/"), client="bob").status == 403
     assert served.arm("DELETE", VM.replace("/g/", "/gg/"), client="ann").status == 403
-    assert served.arm("DELETE", VM, client="ann").status == 200
+    assert served.arm("DELETE", VM, client="ann").status == 202
     assert served.arm("GET", GROUP, client="someone").status == 403
     assert served.arm("GET", "/subscriptions", client="someone").status == 200
+
+
+RULE = f"{GROUP}/providers/Microsoft.Insights/dataCollectionRules/dcr"
+IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "action", "linked", "there"),
+    [
+        (
+            "PUT",
+            f"{VM}/providers/Microsoft.Insights/dataCollectionRuleAssociations/a",
+            {"properties": {"dataCollectionRuleId": RULE}},
+            "Microsoft.Insights/dataCollectionRuleAssociations/write",
+            "Microsoft.Insights/dataCollectionRules/read",
+            RULE,
+        ),
+        (
+            "PATCH",
+            VM,
+            {"identity": {"type": "UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}},
+            "Microsoft.Compute/virtualMachines/write",
+            "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action",
+            IDENTITY,
+        ),
+    ],
+)
+def test_what_a_write_links_to_must_be_permitted_too(edge, method, path, body, action, linked, there):
+    role = {"actions": [action]}
+    served = edge({"principals": {"app": role, "guest": [role, {"actions": [linked], "assignableScopes": [there]}]}})
+    answer = served.arm(method, path, body)
+    assert (answer.status, answer.body["error"]["code"]) == (403, "LinkedAuthorizationFailed")
+    assert f"'{linked}' on the linked scope(s) '{there}'" in answer.body["error"]["message"]
+    assert served.arm(method, path, body, client="guest").status != 403
+
+
+def test_an_operation_of_compute_is_followed_by_who_may_in_the_group(edge):
+    write = {"actions": ["Microsoft.Compute/virtualMachines/extensions/write"], "assignableScopes": [VM]}
+    follow = {"actions": ["Microsoft.Compute/locations/operations/read"]}
+    served = edge(
+        {"principals": {"app": [write, follow | {"assignableScopes": [GROUP]}], "guest": [write, follow | {"assignableScopes": [VM]}]}}
+    )
+    properties = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "typeHandlerVersion": "2.1"}
+    begun = served.arm("PUT", f"{VM}/extensions/e", {"location": "westeurope", "properties": properties})
+    place = urlsplit(begun.headers["azure-asyncoperation"]).path
+    assert served.arm("GET", place).status == 200
+    assert served.arm("GET", place, client="guest").status == 403
+
+
+def test_everybody_can_ask_what_it_may_where_it_may_ask(edge):
+    reader = {"actions": ["*/read"], "notActions": ["Microsoft.Compute/*/read"], "assignableScopes": [GROUP]}
+    served = edge(
+        {"principals": {"app": [reader, {"actions": ["*"], "assignableScopes": [VM]}], "guest": {"actions": ["Microsoft.Compute/*"]}}}
+    )
+
+    def listed(scope):
+        return [(one["actions"], one["notActions"]) for one in served.arm("GET", f"{scope}/{PERMISSIONS}").body["value"]]
+
+    assert listed(GROUP) == [(["*/read"], ["Microsoft.Compute/*/read"])]
+    assert listed(VM) == [(["*/read"], ["Microsoft.Compute/*/read"]), (["*"], [])]
+    assert served.arm("GET", f"{GROUP}/{PERMISSIONS}", client="guest").status == 403
+
+
+def test_without_permissions_everybody_may_do_everything(serve):
+    cloud = Cloud()
+    install(cloud).seed([{"id": VM, "location": "westeurope"}])
+    assert serve(cloud).arm("GET", f"{VM}/{PERMISSIONS}").body["value"][0]["actions"] == ["*"]
 
 
 @pytest.mark.parametrize(
