@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from . import refusals
+from . import controls, refusals
 from .clock import Clock
 from .operations import Operations
 from .paths import GROUP, SUBSCRIPTION, Path, parse
@@ -126,6 +126,8 @@ class Cloud:
 
         A POST to a resource names an action of its collection (jobs/export).
         """
+        if controls.meant(request):
+            return controls.answer(self, request)
         path = parse(request.path)
         owner = self.types.find(path.type)
         word = (path.word or "").lower()

@@ -116,8 +116,9 @@ class Inside:
             self.cloud.types.add(*import_module(f"rehearsal_cloud.providers.{name}").types())
 
     def later(self, seconds: float) -> None:
-        self.cloud.clock.set(self.cloud.clock.now + seconds)
-        self.cloud.timeline.run(self.cloud, self.cloud.clock.now)
+        moment = self.cloud.clock.now + seconds
+        self.cloud.timeline.run(self.cloud, moment)
+        self.cloud.clock.set(moment)
 
     def send(self, method: str, path: str, body: Any = None, *, version: str = "2024-07-01", **query: str) -> Response:
         return self.cloud.handle(Request(method, path, {"api-version": version, **query}, {}, body))

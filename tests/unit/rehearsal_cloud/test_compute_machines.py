@@ -13,7 +13,6 @@ GROUP = "/subscriptions/s1/resourceGroups/Web"
 VM = f"{GROUP}/providers/Microsoft.Compute/virtualMachines/web01"
 NETWORK = "/subscriptions/s1/resourceGroups/Far/providers/Microsoft.Network/virtualNetworks/far"
 TARGET = "/subscriptions/s1/resourceGroups/Far/providers/Microsoft.Compute/virtualMachines/web01"
-SET = f"{GROUP}/providers/Microsoft.Compute/virtualMachineScaleSets/set1"
 DAY = 86400
 
 
@@ -164,15 +163,3 @@ def test_all_survives_a_restart_of_the_cloud(inside):
     inside.later(DAY)
     assert inside.operation(answer)["status"] == "Succeeded"
     assert power(inside.body(f"{VM}/instanceView")) == "PowerState/deallocated"
-
-
-def test_an_image_upgrade_of_a_scale_set(inside):
-    inside.cloud.seed([{"id": SET, "location": "westus", "sku": {"capacity": 2}, "properties": {}}])
-    assert inside.send("GET", f"{SET}/rollingUpgrades/latest").status == 404
-    assert inside.send("POST", f"{SET}/rollingUpgrades/cancel").status == 409
-    answer = inside.send("POST", f"{SET}/osRollingUpgrade")
-    assert answer.status == 202
-    assert inside.body(f"{SET}/rollingUpgrades/latest")["properties"]["runningStatus"]["code"] == "RollingForward"
-    inside.later(DAY)
-    latest = inside.body(f"{SET}/rollingUpgrades/latest")["properties"]
-    assert (latest["runningStatus"]["code"], latest["progress"]["successfulInstanceCount"]) == ("Completed", 2)

@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 from ...resource_types import ResourceType
+from . import automatic, published  # noqa: F401 (automatic: what it registers)
 from .extensions import Extension
 from .instance_view import agent_ready
 from .machines import Locations, Machine
 from .operations import OperationStatus
 from .recovered import machine, power, recover, remove
-from .scale_sets import RollingUpgrades, ScaleSet
+from .rolling_upgrades import RollingUpgrades
+from .scale_set_extensions import ScaleSetExtension
+from .scale_set_vms import Instance, InstanceExtension
+from .scale_sets import ScaleSet
 
 
 def types() -> list[ResourceType]:
-    return [Machine(), Extension(), Locations(), OperationStatus(), ScaleSet(), RollingUpgrades()]
+    scale_sets = [ScaleSet(), ScaleSetExtension(), Instance(), InstanceExtension(), RollingUpgrades()]
+    return [Machine(), Extension(), Locations(), OperationStatus(), *scale_sets, *published.types()]
 
 
 __all__ = ["agent_ready", "machine", "power", "recover", "remove", "types"]

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+import fnmatch
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ... import refusals
 from ...operations import Operation
@@ -14,7 +15,7 @@ from ...paths import Path, key, parse
 from ...resource_types import Body, ResourceType, merge
 from ...timeline import effect
 from ..resources import location_required
-from . import instance_view
+from . import instance_view, published
 from .instance_view import EXTENSION, handler_type
 from .operations import announce
 
@@ -36,6 +37,16 @@ AUTOMATIC_UPGRADE_BY_DEFAULT = "2025-04-01"
 WRONG_SYSTEM = {"microsoft.azure.monitor.azuremonitorwindowsagent": "Linux", "microsoft.azure.monitor.azuremonitorlinuxagent": "Windows"}
 """Extensions that cannot run on one of the operating systems (Microsoft Learn, Azure Monitor Agent supported systems)."""
 
+NOT_UPGRADED = (
+    "microsoft.compute.customscriptextension",
+    "microsoft.azure.extensions.customscript",
+    "microsoft.azure.security.iaasantimalware",
+    "microsoft.azure.security.azurediskencryption*",
+    "microsoft.azure.activedirectory.aad*login*",
+    "microsoft.azure.recoveryservices.*",
+)
+"""Extensions without automatic upgrade."""
+
 _KEPT = (
     "autoUpgradeMinorVersion",
     "forceUpdateTag",
@@ -54,6 +65,7 @@ class Extension(ResourceType):
     """Extensions. Protected settings are dropped at the door; any publisher and type is taken."""
 
     name = EXTENSION
+    has_location: ClassVar[bool] = True
 
     def seed(self, cloud: Cloud, body: Body) -> None:
         properties = body.setdefault("properties", {})
@@ -94,7 +106,10 @@ class Extension(ResourceType):
         body = self.require(cloud, path)
         sent = self.content(request)
         writable(cloud, machine)
-        merge(body["properties"], _cleaned(sent.get("properties") or {}))
+        given = cleaned(sent.get("properties") or {})
+        if "enableAutomaticUpgrade" in given:
+            refuse_automatic_upgrade({**body["properties"], **given})
+        merge(body["properties"], given)
         if "tags" in sent:
             body["tags"] = dict(sent["tags"] or {})
         body["properties"]["provisioningState"] = "Updating"
@@ -115,9 +130,10 @@ class Extension(ResourceType):
     def _wanted(self, request: Request, path: Path, machine: Body, known: Body | None) -> Body:
         """The extension that a PUT asks for; raises Refusal (400) for what is missing, (409) for what cannot change."""
         sent = self.content(request)
-        if not sent.get("location"):
+        if not sent.get("location") and self.has_location:
             raise location_required()
-        properties = {"autoUpgradeMinorVersion": False, **_cleaned(sent.get("properties") or {})}
+        properties = {"autoUpgradeMinorVersion": False, **cleaned(sent.get("properties") or {})}
+        refuse_automatic_upgrade(properties)
         for name in ("publisher", "type", "typeHandlerVersion"):
             if not properties.get(name):
                 raise refusals.refuse(400, "InvalidParameter", f"Required parameter '{name}' is missing (null).", target=name)
@@ -130,8 +146,7 @@ class Extension(ResourceType):
             "name": known["name"] if known else path.name,
             "id": known["id"] if known else path.resource_id,
             "type": self.name,
-            "location": sent["location"],
-        }
+        } | ({"location": sent["location"]} if sent.get("location") else {})
         if "tags" in sent:
             body["tags"] = dict(sent["tags"] or {})
         return {**body, "properties": {"provisioningState": "Creating", **properties}}
@@ -156,6 +171,19 @@ def writable(cloud: Cloud, machine: Body) -> None:
         )
 
 
+def refuse_automatic_upgrade(properties: dict[str, Any]) -> None:
+    """Refuse (400) automatic upgrade of an extension that has none (words of public issue threads; which ones: by absence from the list of
+    Microsoft Learn, automatic extension upgrade)."""
+    kind = handler_type({"properties": properties})
+    if properties.get("enableAutomaticUpgrade") is True and any(fnmatch.fnmatchcase(kind.lower(), one) for one in NOT_UPGRADED):
+        raise refusals.refuse(
+            400,
+            "BadRequest",
+            f"VM Extension with publisher '{properties['publisher']}' and type '{properties['type']}' does not support setting "
+            "enableAutomaticUpgrade property to true on this subscription.",
+        )
+
+
 def busy(cloud: Cloud, machine: Body) -> None:
     """Refuse (409) while another operation changes the machine."""
     operation = cloud.operations.get(cloud.store.private(machine["id"]).get("operation", ""))
@@ -174,18 +202,19 @@ def system(machine: Body) -> str:
 
 
 def _machine(cloud: Cloud, identifier: str, verb: str) -> Body:
-    machine = cloud.store.get(identifier)
+    machine, kind = cloud.store.get(identifier), parse(identifier).type.partition("/")[2]
     if machine is None:
         raise refusals.refuse(
             404,
             "ParentResourceNotFound",
-            f"Failed to perform '{verb}' on resource(s) of type "
-            f"'virtualMachines/extensions', because the parent resource '{identifier}' could not be found.",
+            f"Failed to perform '{verb}' on resource(s) of type '{kind}/extensions', because the parent resource '{identifier}' "
+            "could not be found.",
         )
     return machine
 
 
-def _cleaned(properties: dict[str, Any]) -> dict[str, Any]:
+def cleaned(properties: dict[str, Any]) -> dict[str, Any]:
+    """The properties that are kept: no protected settings, nothing that only answers have."""
     return {name: copy.deepcopy(value) for name, value in properties.items() if name in _KEPT and value is not None}
 
 
@@ -236,15 +265,20 @@ def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[
             "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "
             "VM agent, and can establish outbound connections to Azure storage.",
         }
-    if installing and WRONG_SYSTEM.get(handler_type(body).lower()) == system(machine).capitalize():
-        return {
-            "status": "Failed",
-            "code": "VMExtensionProvisioningError",
-            "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
-            f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
-            f"'The extension does not support {system(machine)}.'",
-        }
-    return None
+    return unsupported_system(machine, body) if installing else None
+
+
+def unsupported_system(machine: Body, body: Body) -> dict[str, Any] | None:
+    """How the installation of an extension ends that is for another system, None for one that is not."""
+    if WRONG_SYSTEM.get(handler_type(body).lower()) != system(machine).capitalize():
+        return None
+    return {
+        "status": "Failed",
+        "code": "VMExtensionProvisioningError",
+        "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
+        f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
+        f"'The extension does not support {system(machine)}.'",
+    }
 
 
 @effect("compute.extension.installed")
@@ -253,7 +287,7 @@ def _installed(cloud: Cloud, operation: str, identifier: str) -> None:
     if body is not None and machine is not None:
         cloud.store.private(identifier)["version"] = instance_view.version_to_install(cloud, machine, body)
     _ended(cloud, identifier, "Succeeded")
-    cloud.timeline.put(cloud.clock.now, "compute.rollouts.consider")
+    published.look_later(cloud)
 
 
 @effect("compute.extension.failed")

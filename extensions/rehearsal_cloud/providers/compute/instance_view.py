@@ -172,12 +172,12 @@ def installed(cloud: Cloud, extension: Body) -> str:
     """The version of an extension that a machine runs: what the cloud installed, else what the estate says, else the one asked for."""
     private = cloud.store.private(extension["id"])
     told = [private.get("view") or {}, *cloud.store.private(parse(extension["id"]).parent_id).get("view", {}).get("extensions", [])]
-    seeded = next((one for one in told if one.get("typeHandlerVersion") and str(one.get("name", "")).lower() == extension["name"].lower()), {})
-    return str(private.get("version") or seeded.get("typeHandlerVersion") or _asked(extension))
+    seeded = (one.get("typeHandlerVersion") for one in told if str(one.get("name", "")).lower() == extension["name"].lower())
+    return str(private.get("version") or next(filter(None, seeded), None) or _asked(extension))
 
 
 def version_to_install(cloud: Cloud, machine: Body, extension: Body) -> str:
-    """What an installation brings: with autoUpgradeMinorVersion the newest published of the major version, never an older one than is there."""
+    """What an installation brings: with autoUpgradeMinorVersion the newest published of the major version, and never an older one."""
     found = [_asked(extension)]
     if "version" in cloud.store.private(extension["id"]):
         found.append(installed(cloud, extension))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ POWER_AFTER = {
     "deallocate": "deallocated",
     "poweroff": "stopped",
 }
+_SCALE_SET = re.compile(r"'?virtualMachineScaleSet/id'?\s+eq\s+'?([^'\s]+)", re.I)
 _WRITE_ONLY = {"osProfile": ("adminPassword", "customData")}
 
 
@@ -76,7 +78,7 @@ class Machine(ResourceType):
         return _shown(cloud, body, list(cloud.store.of_type(EXTENSION, body["id"])), expand)
 
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        """By group, subscription or region; statusOnly=true or $expand=instanceView gives the instance views too.
+        """By group, subscription or region, or of a scale set; statusOnly=true or $expand=instanceView gives the instance views too.
 
         An element's `resources` have their ids only, as in the CLI's lists.
         """
@@ -86,8 +88,11 @@ class Machine(ResourceType):
         extensions: defaultdict[str, list[Body]] = defaultdict(list)
         for extension in cloud.store.of_type(EXTENSION, under):
             extensions[key(parse(extension["id"]).parent_id)].append(extension)
+        owner = _SCALE_SET.search(request.query.get("$filter", ""))
         found = []
         for body in cloud.store.of_type(MACHINE, under):
+            if owner and key(health.scale_set_of(body)) != key(owner[1]):
+                continue
             if not region or str(body.get("location", "")).lower() == region:
                 shown = _shown(cloud, body, extensions[key(body["id"])], expand)
                 if "resources" in shown:
@@ -143,13 +148,17 @@ class Machine(ResourceType):
 
 
 class Locations(ResourceType):
-    """GET .../locations/{region}/virtualMachines."""
+    """GET .../locations/{region}/virtualMachines, and the same for scale sets."""
 
     name = "Microsoft.Compute/locations"
 
     def __init__(self) -> None:
         super().__init__()
-        self.views = {"virtualmachines": lambda cloud, request, path: cloud.types.find(MACHINE).list(cloud, request, path)}
+        self.views = {kind.rpartition("/")[2].lower(): _lister(kind) for kind in (MACHINE, "Microsoft.Compute/virtualMachineScaleSets")}
+
+
+def _lister(kind: str) -> Handler:
+    return lambda cloud, request, path: cloud.types.find(kind).list(cloud, request, path)
 
 
 def _action(word: str, seconds: float) -> Handler:

@@ -1,36 +1,29 @@
 # Copyright: (c) 2026, the cloudops.azure_dr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Scale sets: read, changed, and upgraded image by image (recorded traffic)."""
+"""Scale sets: their model, read and changed (recorded traffic), and how a change of the model comes to the instances."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from ... import refusals
-from ...clock import compute_time
 from ...paths import Path
-from ...resource_types import Body, Handler, ResourceType, merge
+from ...resource_types import Body, ResourceType, merge
 from ...timeline import effect
 from ..resources import identify, location_required
+from . import instances, published, rolling_upgrades, rollouts, scale_set_actions, scale_set_rules
+from .extensions import AUTOMATIC_UPGRADE_BY_DEFAULT, cleaned
+from .instances import SCALE_SET
+from .machines import Locations
 from .operations import announce
 
 if TYPE_CHECKING:
     from ...cloud import Cloud, Request, Response
 
-SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets"
 CHANGE_SECONDS = 20.0
 """Recorded traffic: a PUT of the policy took 20.6 s."""
-UPGRADE_SECONDS = 120.0
-"""Recorded traffic: the upgrade of two instances took 121 s."""
-POLICY = {
-    "maxBatchInstancePercent": 20,
-    "maxUnhealthyInstancePercent": 20,
-    "maxUnhealthyUpgradedInstancePercent": 20,
-    "pauseTimeBetweenBatches": "PT0S",
-}
-"""What a rolling upgrade goes by when the scale set names nothing (recorded traffic)."""
 
 
 class ScaleSet(ResourceType):
@@ -40,13 +33,24 @@ class ScaleSet(ResourceType):
 
     def __init__(self) -> None:
         super().__init__()
-        self.views = {"instanceview": self.instance_view}
-        upgrades = ("osrollingupgrade", "extensionrollingupgrade")
-        plain = ("manualupgrade", "start", "restart", "redeploy", "deallocate", "poweroff", "reimage", "reimageall", "delete", "reapply")
-        self.actions = {word: _action(word in upgrades) for word in (*upgrades, *plain)}
+        self.views = {"instanceview": self.instance_view, "osupgradehistory": rolling_upgrades.list_history}
+        self.actions = {word: scale_set_actions.handler(word) for word in scale_set_actions.SECONDS}
+        self.actions["osrollingupgrade"] = rolling_upgrades.starter("image")
+        self.actions["extensionrollingupgrade"] = rolling_upgrades.starter("extensions")
+
+    def seed(self, cloud: Cloud, body: Body) -> None:
+        body.setdefault("properties", {}).setdefault("provisioningState", "Succeeded")
+        super().seed(cloud, without_secrets(body))
+
+    def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        """By group, subscription or region."""
+        region = path.name.lower() if path.type.lower() == Locations.name.lower() else ""
+        under = f"/subscriptions/{path.subscription}" if region else path.resource_id
+        found = [one for one in cloud.store.of_type(SCALE_SET, under) if not region or published.region_of(one["location"]) == region]
+        return cloud.page(request, found, self.page)
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        sent = _without_secrets(copy.deepcopy(self.content(request)))
+        sent = without_secrets(copy.deepcopy(self.content(request)))
         if not sent.get("location"):
             raise location_required()
         known = cloud.store.get(path.resource_id)
@@ -62,29 +66,26 @@ class ScaleSet(ResourceType):
                 "uniqueId": cloud.guid(),
             },
         }
-        return self._change(cloud, request, body, sent, 200 if known else 201)
+        return self._change(cloud, request, body, sent, known)
 
     def patch(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        return self._change(cloud, request, self.require(cloud, path), _without_secrets(copy.deepcopy(self.content(request))), 200)
+        known = self.require(cloud, path)
+        return self._change(cloud, request, known, without_secrets(copy.deepcopy(self.content(request))), known)
 
-    def _change(self, cloud: Cloud, request: Request, body: Body, sent: Body, status: int) -> Response:
+    def _change(self, cloud: Cloud, request: Request, body: Body, sent: Body, known: Body | None) -> Response:
+        """Merge what is sent into the scale set, if Azure takes it, and begin the operation that brings it about."""
+        wanted = copy.deepcopy(body)
         identify(cloud, sent, body)
-        merge(body, {name: value for name, value in sent.items() if name not in ("id", "name", "type")})
-        policy = body["properties"].setdefault("upgradePolicy", {"mode": "Manual"})
+        merge(wanted, {name: value for name, value in sent.items() if name not in ("id", "name", "type")})
+        policy = wanted["properties"].setdefault("upgradePolicy", {"mode": "Manual"})
         if policy.get("mode") == "Rolling":
-            policy["rollingUpgradePolicy"] = {**POLICY, **(policy.get("rollingUpgradePolicy") or {})}
-        body["properties"]["provisioningState"] = "Updating" if status == 200 else "Creating"
-        cloud.store.put(body["id"], body)
-        operation = cloud.operations.start(
-            cloud,
-            request,
-            body["id"],
-            CHANGE_SECONDS,
-            then="compute.scale_set.settled",
-            otherwise="compute.scale_set.failed",
-            identifier=body["id"],
-        )
-        return announce(cloud, request, operation, body, status, body)
+            policy["rollingUpgradePolicy"] = {**rollouts.POLICY, **(policy.get("rollingUpgradePolicy") or {})}
+        complete_extensions(request, wanted, known)
+        scale_set_rules.check(wanted, known)
+        changed = adopt(cloud, wanted, known)
+        wanted["properties"]["provisioningState"] = "Updating" if known else "Creating"
+        operation = begin(cloud, request, wanted, CHANGE_SECONDS, changed)
+        return announce(cloud, request, operation, wanted, 200 if known else 201, wanted)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = cloud.store.get(path.resource_id)
@@ -103,122 +104,113 @@ class ScaleSet(ResourceType):
         return announce(cloud, request, operation, body, 202)
 
     def instance_view(self, cloud: Cloud, request: Request, path: Path) -> Response:
+        """How many instances and extensions are in which state; what an instance has not yet is being created (recorded traffic)."""
         body = self.require(cloud, path)
-        return cloud.answer(
-            200,
-            {
-                "virtualMachine": {"statusesSummary": [{"code": "ProvisioningState/succeeded", "count": _capacity(body)}]},
-                "statuses": [{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}],
-            },
-        )
+        members = instances.members(cloud, body)
+        states = [str(one["properties"].get("provisioningState", "Succeeded")) for one in members]
+        view: Body = {"virtualMachine": {"statusesSummary": _summary(states)}}
+        extensions = [
+            {"name": one["name"], "statusesSummary": _summary(instances.extension_states(cloud, body, one["name"]))}
+            for one in instances.extensions_of_model(body)
+        ]
+        if extensions:
+            view["extensions"] = extensions
+        view["statuses"] = [{"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": "Provisioning succeeded"}]
+        return cloud.answer(200, view)
 
 
-class RollingUpgrades(ResourceType):
-    """GET rollingUpgrades/latest and POST rollingUpgrades/cancel."""
-
-    name = "Microsoft.Compute/virtualMachineScaleSets/rollingUpgrades"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.actions = {"cancel": self.cancel}
-
-    def get(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        cloud.types.find(SCALE_SET).require(cloud, _owner(path))
-        latest = cloud.store.private(path.parent_id).get("upgrade")
-        if path.name.lower() != "latest" or latest is None:
-            raise refusals.refuse(404, "NotFound", "The entity was not found in this Azure location.")
-        return cloud.answer(200, latest)
-
-    def cancel(self, cloud: Cloud, request: Request, path: Path) -> Response:
-        body = cloud.types.find(SCALE_SET).require(cloud, _owner(path))
-        running = [operation for operation in cloud.operations.running(body["id"]) if operation.then == "compute.scale_set.upgraded"]
-        if not running:
-            raise refusals.refuse(409, "OperationNotAllowed", "There is no ongoing Rolling Upgrade to cancel.")
-        for upgrade in running:
-            cloud.operations.finish(cloud, upgrade, "Canceled")
-            _progress(cloud, body, "Cancelled", "Cancel", done=False)
-        operation = cloud.operations.start(cloud, request, body["id"], CHANGE_SECONDS)
-        return announce(cloud, request, operation, body, 202)
+def adopt(cloud: Cloud, wanted: Body, known: Body | None) -> bool:
+    """Make this the scale set's body; whether its instances have to be changed for it. That automatic upgrade of the image is on or off
+    reaches the instances by itself, unless the upgrade mode is Manual."""
+    members = instances.members(cloud, known) if known else []
+    before = {one["id"]: instances.lags(cloud, known, one) for one in members} if known else {}
+    same = known is not None and _of_instances(known) == _of_instances(wanted)
+    cloud.store.put(wanted["id"], wanted)
+    if same and mode(wanted) != "Manual":
+        for one in members:
+            if not before[one["id"]]:
+                cloud.store.private(one["id"])["model"] = instances.model(wanted)
+    return known is not None and not same
 
 
-def _owner(path: Path) -> Path:
-    return Path(path.parent_id, SCALE_SET, path.parent_id.rsplit("/", 1)[-1], None, path.scope)
+def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, changed: bool) -> Any:
+    """The operation of a change: done after `seconds`; with upgrade mode Rolling, when the instances have been changed batch by batch."""
+    rolling = changed and mode(scale_set) == "Rolling" and not rollouts.runs(cloud, scale_set)
+    operation = cloud.operations.start(
+        cloud,
+        request,
+        scale_set["id"],
+        None if rolling else seconds,
+        then="compute.scale_set.settled",
+        otherwise="compute.scale_set.failed",
+        identifier=scale_set["id"],
+    )
+    if rolling:
+        rollouts.start_on(cloud, scale_set, "model", operation)
+    else:
+        (operation.arguments or {}).update(scale_set_actions.faults_of(operation))
+    return operation
 
 
-def _action(upgrade: bool) -> Handler:
-    def act(cloud: Cloud, request: Request, path: Path) -> Response:
-        body = cloud.types.find(SCALE_SET).require(cloud, path)
-        if upgrade:
-            _progress(cloud, body, "RollingForward", "Start", done=False)
-        then = "compute.scale_set.upgraded" if upgrade else "compute.scale_set.settled"
-        seconds = UPGRADE_SECONDS if upgrade else CHANGE_SECONDS
-        operation = cloud.operations.start(cloud, request, body["id"], seconds, then=then, identifier=body["id"])
-        return announce(cloud, request, operation, body, 202)
-
-    return act
+def mode(scale_set: Body) -> str:
+    return str((scale_set["properties"].get("upgradePolicy") or {}).get("mode") or "Manual")
 
 
-def _progress(cloud: Cloud, body: Body, code: str, action: str, done: bool) -> None:
-    private = cloud.store.private(body["id"])
-    now = compute_time(cloud.clock.now)
-    before = private.get("upgrade", {}).get("properties", {}).get("runningStatus", {})
-    started = before.get("startTime", now) if action != "Start" or done else now
-    acted = before.get("lastActionTime", now) if done else now
-    count = _capacity(body)
-    policy = body["properties"].get("upgradePolicy", {}).get("rollingUpgradePolicy", {})
-    private["upgrade"] = {
-        "type": RollingUpgrades.name,
-        "location": body["location"],
-        "properties": {
-            "policy": {**POLICY, **policy},
-            "runningStatus": {"lastAction": action, "lastActionTime": acted, "code": code, "startTime": started},
-            "progress": {
-                "successfulInstanceCount": count if done else 0,
-                "failedInstanceCount": 0,
-                "inProgressInstanceCount": 0,
-                "pendingInstanceCount": 0 if done else count,
-            },
-        },
-    }
+def complete_extensions(request: Request, wanted: Body, known: Body | None) -> None:
+    """The model's extensions as they are kept, with the default that the api-version has for automatic upgrade."""
+    before = {one["name"].lower() for one in instances.extensions_of_model(known)} if known else set()
+    for one in instances.extensions_of_model(wanted):
+        one["properties"] = cleaned(one.get("properties") or {})
+        if request.api_version >= AUTOMATIC_UPGRADE_BY_DEFAULT and one["name"].lower() not in before:
+            one["properties"].setdefault("enableAutomaticUpgrade", True)
 
 
-def _capacity(body: Body) -> int:
-    return int((body.get("sku") or {}).get("capacity") or 0)
-
-
-def _without_secrets(body: Body) -> Body:
+def without_secrets(body: Body) -> Body:
     """The model as it may be kept: no passwords, no protected settings of extensions."""
     profile = (body.get("properties") or {}).get("virtualMachineProfile") or {}
     for name in ("adminPassword", "customData"):
         (profile.get("osProfile") or {}).pop(name, None)
+    profile.pop("userData", None)
     for extension in (profile.get("extensionProfile") or {}).get("extensions") or []:
         (extension.get("properties") or {}).pop("protectedSettings", None)
     return body
 
 
-def _settle(cloud: Cloud, identifier: str, state: str) -> None:
-    body = cloud.store.get(identifier)
-    if body is not None:
-        body["properties"]["provisioningState"] = state
+def _of_instances(scale_set: Body) -> list[Any]:
+    return [instances.profile(scale_set), (scale_set.get("sku") or {}).get("name")]
+
+
+def _summary(states: list[str]) -> list[Body]:
+    return [{"code": f"ProvisioningState/{state}", "count": count} for state, count in sorted(Counter(map(str.lower, states)).items())]
 
 
 @effect("compute.scale_set.settled")
-def _settled(cloud: Cloud, operation: str, identifier: str) -> None:
-    _settle(cloud, identifier, "Succeeded")
+def _settled(cloud: Cloud, operation: str, identifier: str, fault: dict[str, Any] | None = None, faulty: list[str] | None = None) -> None:
+    """The change is done: as many instances as wanted, and with upgrade mode Automatic all of the latest model."""
+    body = cloud.store.get(identifier)
+    if body is None:
+        return
+    body["properties"]["provisioningState"] = "Succeeded"
+    if mode(body) == "Automatic":
+        lagging = [one for one in instances.members(cloud, body) if instances.lags(cloud, body, one)]
+        scale_set_actions.bring(cloud, body, lagging, operation, fault, faulty)
+        ended = cloud.operations.get(operation)
+        body["properties"]["provisioningState"] = "Succeeded" if ended is None or ended.succeeded else "Failed"
+    if (body.get("sku") or {}).get("capacity") is not None:
+        instances.resize(cloud, body)
+    published.look_later(cloud)
 
 
 @effect("compute.scale_set.failed")
-def _failed(cloud: Cloud, operation: str, identifier: str) -> None:
-    _settle(cloud, identifier, "Failed")
+def _failed(cloud: Cloud, operation: str, identifier: str, **arguments: object) -> None:
+    body = cloud.store.get(identifier)
+    if body is not None:
+        body["properties"]["provisioningState"] = "Failed"
 
 
 @effect("compute.scale_set.deleted")
 def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
-    cloud.store.delete(identifier)
-
-
-@effect("compute.scale_set.upgraded")
-def _upgraded(cloud: Cloud, operation: str, identifier: str) -> None:
     body = cloud.store.get(identifier)
-    if body is not None:
-        _progress(cloud, body, "Completed", "Start", done=True)
+    for machine in instances.members(cloud, body) if body else []:
+        cloud.store.delete(machine["id"])
+    cloud.store.delete(identifier)
