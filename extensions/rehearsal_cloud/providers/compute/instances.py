@@ -152,6 +152,7 @@ def make(cloud: Cloud, scale_set: Body) -> Body:
     cloud.store.put(body["id"], body)
     cloud.store.private(body["id"])["power"] = "running"
     bring(cloud, scale_set, body)
+    cloud.store.private(body["id"]).pop("changed", None)
     return body
 
 

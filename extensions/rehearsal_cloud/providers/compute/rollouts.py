@@ -117,6 +117,9 @@ def cancel(cloud: Cloud, scale_set: Body) -> None:
     rollout = of(cloud, scale_set)
     if rollout is not None and rollout["code"] == RUNNING:
         rollout.update(action="Cancel", acted=cloud.clock.now, pending=[*rollout["current"], *rollout["pending"]])
+        for new, old in rollout["surged"].items():
+            cloud.store.delete(new)
+            rollout["pending"] = [old if one == new else one for one in rollout["pending"]]
         for machine in _bodies(cloud, rollout["current"]):
             machine["properties"]["provisioningState"] = "Succeeded"
         rollout["current"] = []
@@ -145,6 +148,7 @@ def _begin(cloud: Cloud, place: str, given: Rollout, members: list[Body], wantin
         "failed": [],
         "upgraded": 0,
         "before": {},
+        "surged": {},
         "reasons": {},
         "error": None,
         "rolled_back": 0,
@@ -246,7 +250,9 @@ def _changed(cloud: Cloud, place: str, turn: str) -> None:
         _end(cloud, place, rollout, "Faulted")
         return
     scale_set = cloud.store.get(rollout.get("scale_set") or "")
-    for machine in _bodies(cloud, rollout["current"]):
+    surges = rollout["policy"].get("maxSurge") and rollout["kind"] != "extensions"
+    batch = _surge(cloud, scale_set, rollout) if scale_set is not None and surges else _bodies(cloud, rollout["current"])
+    for machine in batch:
         rollout["before"][machine["id"]] = instances.snapshot(cloud, machine)
         machine["properties"]["provisioningState"] = "Succeeded"
         faulty = {short(machine).lower(), machine["name"].lower()} & set(rollout["faulty"])
@@ -255,6 +261,17 @@ def _changed(cloud: Cloud, place: str, turn: str) -> None:
             rollout["reasons"][machine["id"]] = problem
     rollout["since"] = cloud.clock.now
     _checked(cloud, place, turn)
+
+
+def _surge(cloud: Cloud, scale_set: Body, rollout: Rollout) -> list[Body]:
+    """New instances for those of the batch, which go when the new ones are healthy (API document, maxSurge)."""
+    old = _bodies(cloud, rollout["current"])
+    new = [instances.make(cloud, scale_set) for _machine in old]
+    for before in old:
+        before["properties"]["provisioningState"] = "Succeeded"
+    rollout["surged"] = {one["id"]: before["id"] for one, before in zip(new, old, strict=True)}
+    rollout["current"] = [one["id"] for one in new]
+    return new
 
 
 def _change(cloud: Cloud, scale_set: Body | None, rollout: Rollout, machine: Body, fault: dict[str, Any] | None) -> str:
@@ -285,14 +302,21 @@ def _checked(cloud: Cloud, place: str, turn: str) -> None:
         cloud.timeline.put(cloud.clock.now + LOOK_SECONDS, "compute.rollout.checked", place=place, turn=turn)
         return
     for machine in current:
+        replaced = rollout["surged"].pop(machine["id"], None)
         if machine in ill or machine["id"] in rollout["reasons"]:
-            rollout["reasons"].setdefault(machine["id"], "Instance found to be unhealthy or unreachable.")
-            rollout["failed"].append(machine["id"])
-            if rollout["rollback"]:
+            reason = rollout["reasons"].pop(machine["id"], "Instance found to be unhealthy or unreachable.")
+            rollout["failed"].append(replaced or machine["id"])
+            rollout["reasons"][rollout["failed"][-1]] = reason
+            if replaced:
+                cloud.store.delete(machine["id"])
+            elif rollout["rollback"]:
                 _take_back(cloud, rollout, machine)
         else:
             rollout["done"].append(machine["id"])
             rollout["before"].pop(machine["id"], None)
+            if replaced:
+                cloud.store.delete(replaced)
+                rollout["members"] = [machine["id"] if one == replaced else one for one in rollout["members"]]
     rollout["upgraded"] += len(current)
     rollout["current"] = []
     allowed, failed = rollout["policy"]["maxUnhealthyUpgradedInstancePercent"], len(rollout["failed"])
