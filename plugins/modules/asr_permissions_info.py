@@ -34,9 +34,17 @@ options:
       - Replicated items in the place of a plan, each by its name, its resource id, or the name or id of its machine.
     type: list
     elements: str
+  sides:
+    description:
+      - Which machines of the plan or of the items are meant - V(recovery), those that a failover brings up, V(source), those that are
+        replicated, or both. In the groups of the source machines only the actions that look at a machine are looked for.
+    type: list
+    elements: str
+    choices: [source, recovery]
+    default: [recovery]
   machine_groups:
     description:
-      - The resource groups of the machines, by resource id. Left out, they are those in which a failover brings the machines up.
+      - The resource groups of the machines, by resource id. Left out, they are those of the machines of the plan or of the items.
     type: list
     elements: str
   resource_ids:
@@ -172,6 +180,7 @@ def main() -> None:
             "actions": {"type": "list", "elements": "str", "required": True},
             "recovery_plan": {"type": "str"},
             "replicated_items": {"type": "list", "elements": "str"},
+            "sides": {"type": "list", "elements": "str", "choices": list(permissions.SIDES), "default": ["recovery"]},
             "machine_groups": {"type": "list", "elements": "str"},
             "resource_ids": {"type": "list", "elements": "str", "default": []},
         },

@@ -18,6 +18,9 @@ GROUP = "Microsoft.Resources/resourceGroups"
 ON_VAULT = (f"{vaults.TYPE}/".lower(),)
 # What is done to machines, and so is needed in their groups; the associations are theirs, too.
 ON_MACHINES = ("microsoft.compute/", "microsoft.insights/datacollectionruleassociations/")
+# All that is ever done to the machines that are replicated: looking at what they have.
+ON_SOURCES = ("microsoft.compute/virtualmachines/read", "microsoft.insights/datacollectionruleassociations/read")
+SIDES = ("source", "recovery")
 
 Wire = dict[str, Any]
 
@@ -38,7 +41,8 @@ def check_input(params: dict[str, Any]) -> None:
 
 
 def needs(actions: Iterable[str], vault_id: str | None, groups: Sequence[str], resource_ids: Sequence[str]) -> list[Need]:
-    """The actions, each where it is needed: on the vault, in the groups of machines, or on those resources that are of its type."""
+    """The actions, each where it is needed: on the vault, in the groups that machines come up in, or on those resources that are of its
+    type."""
     found = []
     for action in actions:
         if action.lower().startswith(ON_VAULT):
@@ -65,11 +69,15 @@ async def look(azure: Any, params: Mapping[str, Any]) -> Wire:
     known = await _answers(azure, needs(actions, vault_id, groups, params["resource_ids"]))
     if by_plan:
         try:
-            groups = await _groups(azure, params)
+            sides = await _groups(azure, params)
         except AzureError as error:
             if error.status != 403 or False not in known.values():
                 raise
-        known |= await _answers(azure, needs(actions, None, groups, ()))
+            sides = {}
+        known |= await _answers(azure, needs(actions, None, sides.get("recovery", ()), ()))
+        looks = [action for action in actions if action.lower() in ON_SOURCES]
+        known |= await _answers(azure, needs(looks, None, sides.get("source", ()), ()))
+        groups = list({ids.key(group): group for side in sides.values() for group in side}.values())
     return {
         "vault_id": vault_id,
         "machine_groups": groups,
@@ -87,13 +95,19 @@ def _view(need: Need) -> Wire:
     return {"action": need.action, "scope": need.scope}
 
 
-async def _groups(azure: Any, params: Mapping[str, Any]) -> list[str]:
-    """The resource groups that a failover of the plan, or of the items, brings machines up in."""
+async def _groups(azure: Any, params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The resource groups of the machines of the plan, or of the items, on each of the sides that are asked for."""
     vault = await vaults.find(azure, params)
     if params["replicated_items"]:
         chosen = items.choose([items.parse(wire) for wire in await vault.replicated_items(azure)], params["replicated_items"])
     else:
         chosen = list((await recovery_plans.plan(azure, vault, params["recovery_plan"])).items)
-    machines = [ids.parse(item.recovery_vm_id) for item in chosen if item.recovery_vm_id]
+    machines = {"source": [item.source_vm_id for item in chosen], "recovery": [item.recovery_vm_id for item in chosen]}
+    return {side: _distinct(machine for machine in machines[side] if machine) for side in params["sides"]}
+
+
+def _distinct(machine_ids: Iterable[str]) -> list[str]:
+    """The resource groups of machines, each once."""
+    machines = [ids.parse(machine_id) for machine_id in machine_ids]
     found = [f"/subscriptions/{machine.subscription}/resourceGroups/{machine.resource_group}" for machine in machines]
     return list({ids.key(group): group for group in found}.values())
