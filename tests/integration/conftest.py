@@ -52,10 +52,19 @@ class RunningCloud:
 
     def run_module(self, name: str, args: dict[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
         """The result of the module, run as a process as Ansible does."""
+        process = self.start_module(name, args, check=check, diff=diff)
+        try:
+            said, complained = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        assert said.strip().startswith("{"), said + complained
+        return json.loads(said)
+
+    def start_module(self, name: str, args: dict[str, Any], *, check: bool = False, diff: bool = False) -> subprocess.Popen[str]:
+        """The process of the module, which has been given its arguments."""
         given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
-        ended = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self._traffic.parent),
@@ -63,13 +72,16 @@ class RunningCloud:
                 "TMPDIR": str(self._traffic.parent),
                 **self.environment,
             },
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
-        assert ended.stdout.strip().startswith("{"), ended.stdout + ended.stderr
-        return json.loads(ended.stdout)
+        assert process.stdin
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
+        process.stdin.close()
+        process.stdin = None  # communicate would close it again
+        return process
 
     def run_playbook(self, tasks: list[dict[str, Any]], *arguments: str) -> str:
         """What ansible-playbook says when it runs the tasks on localhost."""
@@ -98,6 +110,11 @@ class RunningCloud:
     def writes(self) -> list[dict[str, Any]]:
         """The exchanges that asked for a change."""
         return [one for one in self.traffic() if one["method"] != "GET" and one["path"].lower().startswith("/subscriptions/")]
+
+    def journals(self) -> list[list[dict[str, Any]]]:
+        """The lines of each journal that the modules have left in the home directory."""
+        files = sorted((self._traffic.parent / ".local/state/cloudops.azure_dr/journal").glob("*.jsonl"))
+        return [[json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")] for file in files]
 
     def list(self, path: str, api_version: str) -> list[dict[str, Any]]:
         """The resources of a list, read without any module."""
