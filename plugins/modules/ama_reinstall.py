@@ -24,6 +24,9 @@ description:
   - Windows machines get C(AzureMonitorWindowsAgent), Linux machines C(AzureMonitorLinuxAgent). The one for the other
     operating system is removed where it is found, since it can never run.
   - The older Log Analytics agents (C(MicrosoftMonitoringAgent), C(OmsAgentForLinux)) are reported and left alone.
+  - With O(restore_from) a machine gets back what the machine that it stands in for had - the extensions in their order, with public
+    settings, version and upgrade flags, and the associations under their names. RV(targets[].restored) tells of each what was before,
+    what is there after, and what is missing.
   - What fails on one machine is told with the machine's name and Azure's words, and does not keep the other machines
     from being done.
 options:
@@ -61,6 +64,33 @@ options:
         failover has made until that is cleaned up.
       - Needs to be given only when the vault has more than one.
     type: str
+  restore_from:
+    description:
+      - Where to learn what each machine is to get back. V(source) asks the machines that they stand in for; anything else is the path of a
+        file that M(cloudops.azure_dr.extension_baseline) wrote, on the host that runs the module. Write such a file on a calm day, since
+        nobody knows whether the machines of a region that failed can still be asked.
+      - When it is not given, machines get what the other options ask for, and nothing else.
+      - Restored are the extensions in their order and the associations. What the agent's options and O(extensions) ask for goes over what
+        was recorded, or is added to it. The agent is restored where the source had one.
+      - An association with a rule keeps its rule, its name and its description. An endpoint has to be one of the machine's own region, so
+        it is taken from O(data_collection_endpoint_ids); where there is none for the region, all else is restored and the machine fails.
+      - With O(assign_identity) the user-assigned identities of the source are assigned, too.
+      - Some extensions are not copied, since Azure installs them itself or they would do harm - the Mobility service, disk
+        encryption, the snapshots of Azure Backup, and others. RV(targets[].restored[].left_out) names them with the reason.
+        To have one anyway, ask for it in O(extensions).
+    type: str
+  sources:
+    description:
+      - For O(restore_from), which machine each one stands in for; keys and values are resource ids of virtual machines.
+      - It need not be given for machines that are chosen by O(recovery_plan), since Site Recovery tells it, nor for machines that are
+        themselves in the baseline file. It goes over both.
+    type: dict
+    default: {}
+  leave_out:
+    description: For O(restore_from), extensions that are not restored, each as V(Publisher.Type) or by the name that it had.
+    type: list
+    elements: str
+    default: []
   name:
     description:
       - The name of the agent's extension where it is installed and was not there before.
@@ -73,16 +103,17 @@ options:
         C(1.0), which O(auto_upgrade_minor_version) turns into the newest.
     type: str
   auto_upgrade_minor_version:
-    description: Whether the newest minor version is taken whenever the agent is installed or updated.
+    description:
+      - Whether the newest minor version is taken whenever the agent is installed or updated.
+      - When it is not given, V(true); with O(restore_from), what the source had.
     type: bool
-    default: true
   enable_automatic_upgrade:
     description:
       - Whether Azure keeps the agent up to date by itself.
       - It is always sent, so that the outcome does not depend on Azure's default, which changed from V(false) to
         V(true) with Compute API 2025-04-01.
+      - When it is not given, V(true); with O(restore_from), what the source had.
     type: bool
-    default: true
   settings:
     description:
       - The public settings of the agent, all of them.
@@ -91,11 +122,16 @@ options:
     type: dict
   protected_settings:
     description:
-      - The protected settings of the agent, such as the credentials of a proxy. They appear in no result, log,
+      - The protected settings of extensions, such as the credentials of the agent's proxy. The keys are extensions, as V(Publisher.Type)
+        (V(Microsoft.Azure.Monitor.AzureMonitorLinuxAgent)) or by the name that they have on a machine. They appear in no result, log,
         difference or journal.
-      - Azure never gives them back, so they cannot be compared, and a difference in them alone changes nothing. They
-        are sent whenever the agent is installed or updated; O(reinstall=always) sends them for certain.
+      - Azure never gives them back, so they cannot be compared, and a difference in them alone changes nothing. They are sent whenever the
+        extension is installed or updated; O(reinstall=always) sends them for certain.
+      - Nor does Azure tell which extensions have any. With O(restore_from), those that usually do are not restored without them, and the
+        machine fails once all else is done. V({}) says that an extension has none, and restores it so.
+      - V(null), as from a lookup that found nothing, says that an extension has some, which are not known; it is not installed then.
     type: dict
+    default: {}
   user_assigned_identity_id:
     description:
       - The resource id of the user-assigned managed identity that the agent signs in with. It is put into its settings.
@@ -167,9 +203,6 @@ options:
       settings:
         description: The public settings, all of them. When they are not given, those that are there are kept.
         type: dict
-      protected_settings:
-        description: As for the agent. They are sent whenever the extension is installed or updated, and never compared.
-        type: dict
       reinstall:
         description: As for the agent. V(always) runs a custom script again in every run.
         type: str
@@ -216,6 +249,34 @@ options:
     type: list
     elements: str
     default: []
+  prove:
+    description:
+      - Wait until the data of each machine arrives in a Log Analytics workspace, which a heartbeat of its agent proves. A
+        machine whose data does not arrive is reported as failed, with what is known of it.
+      - On a machine on which this run restores something, the heartbeat has to be sent after that. One on which nothing is
+        missing has to have sent one lately.
+      - The workspace is asked once before anything is changed. One that is not there, or that may not be asked, stops the
+        run; one that cannot answer just then does not.
+      - With O(state=absent) nothing is proven. In check mode the workspace is asked once, and nothing is waited for.
+      - Needs the role Log Analytics Reader on the workspace.
+    type: dict
+    suboptions:
+      workspace_id:
+        description: The resource id of the workspace that the data collection rules send to.
+        type: str
+        required: true
+      timeout:
+        description:
+          - How many minutes the data of a machine may take to arrive, from its restore on. The first data usually comes
+            within eight minutes. O(timeout) bounds this wait, too.
+        type: float
+        default: 15
+      max_age:
+        description:
+          - How many minutes ago the last heartbeat of a machine on which nothing is missing may have been sent. Agents send
+            one a minute, which can be read up to three minutes later.
+        type: float
+        default: 5
   agent_timeout:
     description:
       - How many minutes the VM agent of a machine may take to become ready. After a failover it usually takes a few.
@@ -276,6 +337,18 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Give what the plan has failed over back what the source machines have
+  cloudops.azure_dr.ama_reinstall:
+    recovery_plan: shop
+    restore_from: source
+    assign_identity: true
+    data_collection_endpoint_ids:
+      - "{{ insights }}/dataCollectionEndpoints/dce-weu"
+    protected_settings:
+      Microsoft.Compute.CustomScriptExtension: {} # it has none
+  vars:
+    insights: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.Insights
+
 - name: Give the web servers of a resource group the agent, signing in with a user-assigned identity
   cloudops.azure_dr.ama_reinstall:
     resource_group: rg-shop-neu
@@ -303,8 +376,9 @@ EXAMPLES = r"""
         type: CustomScript
         type_handler_version: "2.1"
         os_type: linux
-        protected_settings:
-          commandToExecute: "/opt/shop/bin/configure --key {{ lookup('ansible.builtin.env', 'SHOP_KEY') }}"
+    protected_settings:
+      shop-settings:
+        commandToExecute: "/opt/shop/bin/configure --key {{ lookup('ansible.builtin.env', 'SHOP_KEY') }}"
   vars:
     compute: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-neu/providers/Microsoft.Compute
 
@@ -366,6 +440,7 @@ targets:
         - install extension AzureMonitorLinuxAgent
         - associate dcr-shop-linux
         - associate dce-weu
+        - wait for its data to arrive
     resumed:
       description:
         - What earlier runs had begun on it and not seen the end of, by their journals, with C(action), C(time), C(run), C(module) and
@@ -434,11 +509,78 @@ targets:
               data_collection_rule_id: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/\
                 providers/Microsoft.Insights/dataCollectionRules/dcr-shop-linux"
               data_collection_endpoint_id: null
+        proof:
+          description:
+            - Whether its data arrives in the workspace of O(prove). C(last_heartbeat) is when the last heartbeat of the last hour was
+              sent, V(none) where there was none; C(proven) is V(none) where the workspace could not be asked.
+          type: dict
+          returned: when the machine could be read and O(prove) is given
+          sample:
+            last_heartbeat: "2026-11-02T05:21:07Z"
+            proven: true
     after:
       description: The machine as it was read back, or as it would be in check mode.
       type: dict
       returned: always
       contains: *view
+    source_id:
+      description: The resource id of the machine that it got back the monitoring of.
+      type: str
+      returned: when O(restore_from) is given and the source is known
+      sample: "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-shop-neu/providers/Microsoft.Compute/\
+        virtualMachines/shop-web-01"
+    restored:
+      description: Each extension and association that the source had or that was asked for, before, after, and what is missing.
+      type: list
+      elements: dict
+      returned: when O(restore_from) is given and the source is known
+      contains:
+        what:
+          description: V(extension) or V(association).
+          type: str
+          returned: always
+          sample: extension
+        name:
+          description: Its name.
+          type: str
+          returned: always
+          sample: AzureMonitorLinuxAgent
+        before:
+          description:
+            - What the source had; V(none) for what it had not. Of an extension C(type_handler_version), C(auto_upgrade_minor_version),
+              C(enable_automatic_upgrade) and C(settings); of an association the id of the rule or endpoint.
+          type: raw
+          returned: always
+          sample:
+            type_handler_version: "1.0"
+            auto_upgrade_minor_version: true
+            enable_automatic_upgrade: true
+            settings: {}
+        after:
+          description: What the machine has now, in the same form; V(none) for what is not there.
+          type: raw
+          returned: always
+          sample:
+            type_handler_version: "1.0"
+            auto_upgrade_minor_version: true
+            enable_automatic_upgrade: true
+            settings: {}
+        missing:
+          description: Why it is not as it should be; V(none) where it is.
+          type: str
+          returned: always
+          sample: null
+        left_out:
+          description: Why it is not copied; V(none) where it is.
+          type: str
+          returned: always
+          sample: null
+    missing:
+      description: What of RV(targets[].restored) is missing, each in one sentence. A machine that misses anything has failed.
+      type: list
+      elements: str
+      returned: when O(restore_from) is given and the source is known
+      sample: []
     started:
       description: When the work on it began, V(none) where there was nothing to do.
       type: str
@@ -507,27 +649,20 @@ error:
   type: dict
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
+from ansible_collections.cloudops.azure_dr.plugins.module_utils import baseline, choice, fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, ids, session
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import extensions, machines
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import extensions, machines, restoring
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS, Journal
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import recovery_plans, vault
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations, proof
 
+SOURCE = "source"  # restore_from: ask the source machines
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
-AGENT_OPTIONS = (
-    "name",
-    "type_handler_version",
-    "auto_upgrade_minor_version",
-    "enable_automatic_upgrade",
-    "settings",
-    "protected_settings",
-    "reinstall",
-)
+AGENT_OPTIONS = ("name", "type_handler_version", "auto_upgrade_minor_version", "enable_automatic_upgrade", "settings", "reinstall")
 
 
 def argument_spec() -> dict[str, Any]:
@@ -544,25 +679,24 @@ def argument_spec() -> dict[str, Any]:
         "auto_upgrade_minor_version": {"type": "bool"},
         "enable_automatic_upgrade": {"type": "bool"},
         "settings": {"type": "dict"},
-        "protected_settings": {"type": "dict", "no_log": True},
         "reinstall": reinstall,
     }
     rule = {"id": {"type": "str", "required": True}, "os_type": systems, "association_name": {"type": "str"}}
     return (
         credentials.argument_spec()
-        | vault.VAULT_ARGUMENTS
+        | choice.ARGUMENTS
         | JOURNAL_ARGUMENTS
         | {
             "state": state,
-            "machine_ids": {"type": "list", "elements": "str"},
-            "tags": {"type": "list", "elements": "str"},
-            "recovery_plan": {"type": "str"},
+            "restore_from": {"type": "str"},
+            "sources": {"type": "dict", "default": {}},
+            "leave_out": {"type": "list", "elements": "str", "default": []},
             "name": {"type": "str"},
             "type_handler_version": {"type": "str"},
-            "auto_upgrade_minor_version": {"type": "bool", "default": True},
-            "enable_automatic_upgrade": {"type": "bool", "default": True},
+            "auto_upgrade_minor_version": {"type": "bool"},
+            "enable_automatic_upgrade": {"type": "bool"},
             "settings": {"type": "dict"},
-            "protected_settings": {"type": "dict", "no_log": True},
+            "protected_settings": {"type": "dict", "default": {}, "no_log": True},
             "user_assigned_identity_id": {"type": "str"},
             "assign_identity": {"type": "bool", "default": False},
             "reinstall": reinstall,
@@ -576,6 +710,7 @@ def argument_spec() -> dict[str, Any]:
             "data_collection_rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
             "association_name": {"type": "str", "default": associations.PATTERN},
             "data_collection_endpoint_ids": {"type": "list", "elements": "str", "default": []},
+            **proof.argument_spec(),
             "agent_timeout": {"type": "int", "default": 20},
             "timeout": {"type": "int", "default": 120},
             "max_failures": {"type": "int", "default": 0},
@@ -585,75 +720,123 @@ def argument_spec() -> dict[str, Any]:
 
 def check(params: dict[str, Any]) -> None:
     """Refuse what is wrong before any request."""
-    if params["machine_ids"]:
-        machines.of_ids(params["machine_ids"])
+    choice.check(params)
     if params["user_assigned_identity_id"]:
         ids.require("user_assigned_identity_id", params["user_assigned_identity_id"], IDENTITY)
-    if params["tags"] and not by_group(params):
-        raise InputError("tags", params["tags"], "to be given with resource_group, whose machines they choose from")
-    vault.check_input(params)
+    extensions.secrets(params["protected_settings"])
     extensions.others(params["extensions"], params["state"])
     associations.rules(params["data_collection_rules"], params["association_name"])
     associations.endpoints(params["data_collection_endpoint_ids"])
-
-
-def by_group(params: dict[str, Any]) -> bool:
-    """Whether machines are chosen by resource group; with a vault or a plan that is the vault's group."""
-    return bool(params["resource_group"]) and not any(params[name] for name in ("machine_ids", "recovery_plan", "vault_id", "vault_name"))
-
-
-async def choose(azure: session.Azure, params: dict[str, Any]) -> list[fleet.Target]:
-    """The machines to work on, in the one of three ways that the options name. Raises AzureDRError when there are none."""
-    if params["machine_ids"] is not None:
-        found, place = machines.of_ids(params["machine_ids"]), "machine_ids"
-    elif by_group(params):
-        found = await machines.of_group(azure, params["resource_group"], params["tags"] or [])
-        place = f"resource group {params['resource_group']}" + (f" with the tags {', '.join(params['tags'])}" if params["tags"] else "")
-    else:
-        chosen = await vault.find(azure, params)
-        plan = await recovery_plans.plan(azure, chosen, params["recovery_plan"])
-        failed_over = await recovery_plans.failed_over_machines(azure, chosen, plan)
-        found = machines.of_ids(machine.id for machine in failed_over)
-        place = f"recovery plan {plan.name}: none of its machines is failed over"
-    if not found:
-        raise AzureDRError(f"There is no virtual machine to work on in {place}.")
-    return found
+    if params["prove"]:
+        proof.wanted(params["prove"])
+    for machine_id in (one for pair in params["sources"].items() for one in pair if one):
+        ids.require("sources", machine_id, machines.TYPE)
+    if params["leave_out"] and not params["restore_from"]:
+        raise InputError("leave_out", params["leave_out"], "to be given with restore_from, of which it leaves something out")
+    if params["restore_from"] and params["state"] == "absent":
+        raise InputError("restore_from", params["restore_from"], "to be left out with state=absent, which brings nothing back")
+    if params["restore_from"] not in (None, SOURCE):
+        baseline.read("restore_from", Path(params["restore_from"]).expanduser())
 
 
 async def restore(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]:
     """The module's work: choose the machines, then bring each to the state asked for."""
     params, state = module.params, module.params["state"]
-    targets = await choose(azure, params)
+    chosen = await choice.failed_over(azure, params)
     rules = associations.rules(params["data_collection_rules"], params["association_name"])
     endpoints = associations.endpoints(params["data_collection_endpoint_ids"])
     if state == "present":
         rules, endpoints = await associations.existing(azure, rules, endpoints)
-    known = machines.Machines(azure)
+    known, secrets = machines.Machines(azure), extensions.secrets(params["protected_settings"])
     journal = Journal.open(params["journal_dir"], "ama_reinstall", azure.cloud.resource_manager)
-    wanted = extensions.agents(state, identity=params["user_assigned_identity_id"], **{name: params[name] for name in AGENT_OPTIONS})
-    wanted += extensions.others(params["extensions"], state)
-    step = extensions.Extensions(azure, known, extensions.by_system(wanted), journal)
+    wished = wishes(params, secrets)
+    back = restoring.Restoring(await records(azure, params, chosen), wished) if params["restore_from"] else None
+    step = extensions.Extensions(azure, known, back or extensions.by_system([*wished.agents, *wished.others], secrets), journal)
 
     def place(target: fleet.Target) -> associations.Place:
         machine = known.known[ids.key(target.id)]
-        return associations.Place(machine.location, machine.os_type)
+        return associations.Place(machine.location, machine.os_type, associations.source(back.record(target.id)) if back else None)
 
-    identities = [params["user_assigned_identity_id"]] if params["user_assigned_identity_id"] else []
-    steps: list[fleet.Step[Any]] = [
-        machines.ReadyForExtensions(azure, known, step.chosen, params["agent_timeout"] * 60),
-        step,
-        associations.Associations(azure, state, rules, endpoints, place),
-    ]
+    def identities(machine: machines.Machine) -> list[str]:
+        named = params["user_assigned_identity_id"]
+        return [named] if named else back.identities(machine, params["assign_identity"]) if back else []
+
+    associated = associations.Associations(azure, state, rules, endpoints, place)
+    steps: list[fleet.Step[Any]] = [machines.ReadyForExtensions(azure, known, step.chosen, params["agent_timeout"] * 60), step, associated]
     if state == "present":
-        steps.insert(1, machines.Identified(azure, known, lambda machine: identities, params["assign_identity"]))
+        steps.insert(1, machines.Identified(azure, known, identities, params["assign_identity"]))
+    if state == "present" and params["prove"]:
+        asked = proof.wanted(params["prove"])
+        heartbeats = await proof.connect(azure, asked, chosen.targets)
+        steps.append(proof.Proof(azure, asked, heartbeats, lambda target: condition(known.known[ids.key(target.id)])))
     report = await fleet.run(
-        azure, targets, steps, check=module.check_mode, timeout=params["timeout"] * 60, noun="machines", journal=journal
+        azure, chosen.targets, steps, check=module.check_mode, timeout=params["timeout"] * 60, noun="machines", journal=journal
     )
     for warning in [*journal.warnings, *given_back(step)]:
         module.warn(warning)
     if state == "present":
-        warn(module, list(known.known.values()))
-    return report.result(params["max_failures"]) | {"journal": journal.name}
+        warn(module, list(known.known.values()), secrets)
+    result = report.result(params["max_failures"]) | {"journal": journal.name}
+    if back:
+        for row, target in zip(result["targets"], chosen.targets, strict=True):
+            row |= table(back, associated, target, row["after"])
+    return result
+
+
+def wishes(params: dict[str, Any], secrets: extensions.Secrets) -> restoring.Wishes:
+    """What the options ask for; the agent's upgrade flags are on, unless what they were is restored."""
+    asked = {name: params[name] for name in AGENT_OPTIONS}
+    if not params["restore_from"]:
+        asked |= {name: True for name in ("auto_upgrade_minor_version", "enable_automatic_upgrade") if asked[name] is None}
+    agents = extensions.agents(params["state"], identity=params["user_assigned_identity_id"], **asked)
+    return restoring.Wishes(agents, extensions.others(params["extensions"], params["state"]), secrets, params["leave_out"])
+
+
+async def records(azure: session.Azure, params: dict[str, Any], chosen: choice.Choice) -> dict[str, baseline.Record | AzureDRError]:
+    """What each machine is to get back, by ids.key; the error where that is not known."""
+    given = {ids.key(machine): source for machine, source in params["sources"].items() if source}
+    sources = {key: given.get(key) or chosen.sources.get(key) for key in (ids.key(target.id) for target in chosen.targets)}
+    if params["restore_from"] == SOURCE:
+        recorded = await asked(azure, [source for source in sources.values() if source], params["timeout"] * 60)
+        unknown = "It is not known which machine it stands in for: name that one in sources."
+        return {key: recorded[ids.key(source)] if source else AzureDRError(unknown) for key, source in sources.items()}
+    file = Path(params["restore_from"]).expanduser()
+    kept = baseline.read("restore_from", file)
+    return {
+        key: kept.get(ids.key(source or key))
+        or AzureDRError(
+            f"The baseline {file} holds no record of {ids.parse(source).name}, which it stands in for: write one with extension_baseline."
+            if source
+            else f"It is not in the baseline {file}, and it is not known which machine it stands in for: name that one in sources."
+        )
+        for key, source in sources.items()
+    }
+
+
+async def asked(azure: session.Azure, sources: list[str], timeout: float) -> dict[str, baseline.Record | AzureDRError]:
+    """What the source machines have now, by ids.key; the error for one that can't be read."""
+    steps = [restoring.Recorded(machines.Machines(azure)), associations.Recorded(azure)]
+    report = await fleet.run(azure, machines.of_ids(sources), steps, check=True, timeout=timeout, noun="source machines")
+    return {
+        ids.key(outcome.target.id): outcome.before
+        if outcome.state == "unchanged"
+        else AzureDRError(
+            f"What its source {outcome.target.name} has could not be read: {outcome.reason} When the region cannot be asked, restore from "
+            "a file that extension_baseline wrote before: restore_from=FILE."
+        )
+        for outcome in report.outcomes
+    }
+
+
+def table(back: restoring.Restoring, step: associations.Associations, target: fleet.Target, after: dict[str, Any]) -> dict[str, Any]:
+    """Before, after and what is missing, for a machine whose source is known."""
+    try:
+        record = back.record(target.id)
+    except AzureDRError:
+        return {}
+    rows = back.table(target.id, after) + step.table(target, after.get("associations") or [])
+    missing = [f"{row['what']} {row['name']}: {row['missing']}" for row in rows if row["missing"]]
+    return {"source_id": record["id"], "restored": rows, "missing": missing}
 
 
 def given_back(step: extensions.Extensions) -> list[str]:
@@ -666,7 +849,16 @@ def given_back(step: extensions.Extensions) -> list[str]:
     return [told] if named else []
 
 
-def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
+def condition(machine: machines.Machine) -> list[str]:
+    """What is known of a machine whose data does not arrive."""
+    agent = next((found for one in extensions.AGENTS.values() if (found := machine.find(extensions.AGENT_PUBLISHER, one))), None)
+    told = "it has no agent"
+    if agent:
+        told = f"its agent {agent.name} is {agent.status or agent.provisioning_state}" + (f" ({agent.trouble})" if agent.trouble else "")
+    return [told] if machine.has_identity else [told, "it has no managed identity, and without one its agent sends nothing"]
+
+
+def warn(module: AnsibleModule, found: list[machines.Machine], secrets: extensions.Secrets) -> None:
     """Name the machines that monitoring has a problem with that is not for this module to solve."""
     lonely = [machine.name for machine in found if not machine.has_identity]
     if lonely:
@@ -674,17 +866,15 @@ def warn(module: AnsibleModule, found: list[machines.Machine]) -> None:
             "These machines have no managed identity, and without one the agent sends nothing (a failover does not take a "
             f"machine's identity along; assign_identity gives them one): {', '.join(sorted(lonely))}."
         )
+    if found and secrets.unused:
+        module.warn(f"protected_settings names extensions that none of these machines is to have: {', '.join(secrets.unused)}.")
     legacy = [machine.name for machine in found if extensions.legacy_agents(machine)]
     if legacy:
         module.warn(f"These machines have a Log Analytics agent, which was retired: {', '.join(sorted(legacy))}.")
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec(),
-        supports_check_mode=True,
-        mutually_exclusive=[("machine_ids", name) for name in ("resource_group", "recovery_plan", "vault_id", "vault_name")],
-    )
+    module = AnsibleModule(argument_spec(), supports_check_mode=True, mutually_exclusive=choice.MUTUALLY_EXCLUSIVE)
     session.main(module, lambda azure: restore(azure, module), check)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import documented
@@ -19,6 +20,7 @@ Body = dict[str, Any]
 AGENT, PUBLISHER = "AzureMonitorLinuxAgent", "Microsoft.Azure.Monitor"
 HEALTHY, ABSENT, BROKEN = (estates.machine_id(name, estates.RECOVERY) for name in ("healthy", "absent", "broken"))
 MONITORING: Body = {"data_collection_rules": [{"id": runbook.RULES["Linux"]}], "data_collection_endpoint_ids": [runbook.ENDPOINT]}
+RECORDED = Path(__file__).with_name("baseline.json")  # of HEALTHY
 ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
 ON = {
     "agentAutoUpdateStatus": "Enabled",
@@ -113,6 +115,8 @@ SITUATIONS: dict[str, Situation] = {
             reinstall("absent", "nothing", ABSENT),
             Case("asr_vault_info", None, "nothing"),
             Case("asr_permissions_info", None, "nothing", {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
+            Case("extension_baseline", None, "changes", {"path": "~/baseline.json", "machine_ids": [HEALTHY, ABSENT]}),
+            Case("extension_baseline", None, "nothing", {"path": str(RECORDED), "machine_ids": [HEALTHY]}),
         ),
     ),
     "a test failover stands": Situation(

@@ -129,28 +129,28 @@ def test_installs_and_associates_by_operating_system_and_then_changes_nothing(cl
     assert again["diff"] == [] and len(running.writes()) == written
 
 
-def test_an_unresponsive_agent_is_backed_up_removed_and_installed_under_its_name(cloud: Start, tmp_path: Path) -> None:
+def test_an_unresponsive_agent_is_taken_down_removed_and_installed_under_its_name(cloud: Start, tmp_path: Path) -> None:
     sql = machine("sql", "Windows")
     sql["properties"]["instanceView"] = unresponsive("AMA", WINDOWS_AGENT)
     left = extension(SQL, "AMA", WINDOWS_AGENT, settings={"authentication": {"kept": "yes"}})
     running = cloud(resources(sql, left))
-    result = running.run_module("ama_reinstall", {"machine_ids": [SQL], "backup_dir": str(tmp_path / "backup")})
+    result = running.run_module("ama_reinstall", {"machine_ids": [SQL], "journal_dir": str(tmp_path / "journal")})
     target = targets(result)["sql"]
     assert target["state"] == "changed", target
     assert target["actions"] == ["remove extension AMA (Not Ready: No status since Monday.)", "install extension AMA"]
     assert sent(running) == [("DELETE", "sql/extensions/AMA"), ("PUT", "sql/extensions/AMA")]
     assert target["after"]["agent"]["settings"] == {"authentication": {"kept": "yes"}}
-    [backup] = result["backups"]
-    file = Path(backup["file"])
+    file = Path(result["journal"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert json.loads(file.read_text())["properties"]["type"] == WINDOWS_AGENT and backup["id"].lower() == left["id"].lower()
+    [lost] = [line["lost"]["extension"] for line in map(json.loads, file.read_text().splitlines()) if "lost" in line]
+    assert lost["properties"]["settings"] == left["properties"]["settings"] and lost["id"].lower() == left["id"].lower()
 
 
-def test_without_a_backup_nothing_is_removed(cloud: Start, tmp_path: Path) -> None:
+def test_without_a_journal_nothing_is_removed(cloud: Start, tmp_path: Path) -> None:
     running = cloud(resources(extension(WEB, LINUX_AGENT, LINUX_AGENT, provisioningState="Failed")))
     (tmp_path / "file").write_text("")
-    result = running.run_module("ama_reinstall", {"machine_ids": [WEB], "backup_dir": str(tmp_path / "file" / "backup")})
-    assert result["failed"] and "could not be backed up" in result["msg"] and running.writes() == []
+    result = running.run_module("ama_reinstall", {"machine_ids": [WEB], "journal_dir": str(tmp_path / "file" / "journal")})
+    assert result["failed"] and "journal_dir" in result["msg"] and running.writes() == []
 
 
 def test_a_healthy_agent_under_another_name_is_left_and_reinstalled_only_when_asked(cloud: Start) -> None:
@@ -276,24 +276,27 @@ def test_a_vm_agent_that_stays_away_is_timed_out(cloud: Start) -> None:
 
 
 def test_other_extensions_come_back_and_protected_settings_are_seen_nowhere(cloud: Start, tmp_path: Path) -> None:
-    running = cloud(resources(extension(SQL, "hardening", "CustomScriptExtension", "Microsoft.Compute", provisioningState="Failed")))
+    left = {"provisioningState": "Failed", "enableAutomaticUpgrade": False}
+    running = cloud(resources(extension(SQL, "hardening", "CustomScriptExtension", "Microsoft.Compute", **left)))
     script = {
         "publisher": "Microsoft.Compute",
         "type": "CustomScriptExtension",
         "type_handler_version": "1.10",
         "os_type": "windows",
         "settings": {"timestamp": 1},
-        "protected_settings": {"commandToExecute": SENTINEL},
     }
     args = {
         "machine_ids": [WEB, SQL],
         "extensions": [script],
-        "protected_settings": {"proxy": {"password": SENTINEL}},
-        "backup_dir": str(tmp_path / "backup"),
+        "protected_settings": {
+            "Microsoft.Compute.CustomScriptExtension": {"commandToExecute": SENTINEL},
+            **{f"microsoft.azure.monitor.{agent}": {"proxy": {"password": SENTINEL}} for agent in (LINUX_AGENT, WINDOWS_AGENT)},
+        },
+        "journal_dir": str(tmp_path / "journal"),
     }
     result = running.run_module("ama_reinstall", args, diff=True)
     [found] = targets(result)["sql"]["after"]["extensions"]
-    assert (found["name"], found["status"], found["enable_automatic_upgrade"]) == ("hardening", "Ready", True)
+    assert (found["name"], found["status"], found["enable_automatic_upgrade"]) == ("hardening", "Ready", False)
     assert targets(result)["web"]["after"]["extensions"] == []
     assert not running.run_module("ama_reinstall", args)["changed"]
     seen = json.dumps(result) + "".join(file.read_text() for file in tmp_path.rglob("*.json*") if file.name != "estate.json")
@@ -311,7 +314,7 @@ def test_state_absent_takes_off_the_agent_the_extensions_and_the_given_associati
     result = running.run_module("ama_reinstall", args | {"state": "absent"})
     after = targets(result)["web"]["after"]
     assert after["agent"] is None and after["extensions"] == [] and [one["name"] for one in after["associations"]] == ["other"]
-    assert len(result["backups"]) == 2
+    assert Path(result["journal"]).read_text().count('"again":false') == 2
     assert not running.run_module("ama_reinstall", args | {"state": "absent"})["changed"]
 
 
@@ -319,7 +322,7 @@ def test_check_mode_only_reads_and_foresees_what_a_run_does(cloud: Start) -> Non
     running = cloud(resources(extension(SQL, "AMA", WINDOWS_AGENT, provisioningState="Failed")))
     args = {"machine_ids": [WEB, SQL], **MONITORING}
     foreseen = running.run_module("ama_reinstall", args, check=True, diff=True)
-    assert foreseen["changed"] and running.writes() == [] and foreseen["backups"] == []
+    assert foreseen["changed"] and running.writes() == [] and foreseen["journal"] is None
     done = running.run_module("ama_reinstall", args)
     for name, target in targets(foreseen).items():
         real = targets(done)[name]
@@ -413,9 +416,9 @@ def test_a_playbook_shows_progress_and_no_secret_even_at_the_highest_verbosity(c
         "publisher": "Microsoft.Azure.Extensions",
         "type": "CustomScript",
         "type_handler_version": "2.1",
-        "protected_settings": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"},
     }
-    task = {"cloudops.azure_dr.ama_reinstall": {"machine_ids": [WEB], "extensions": [script]}}
+    secrets = {"CustomScript": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"}}
+    task = {"cloudops.azure_dr.ama_reinstall": {"machine_ids": [WEB], "extensions": [script], "protected_settings": secrets}}
     (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     running = cloud(resources())
     environment = {

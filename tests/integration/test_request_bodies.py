@@ -28,16 +28,17 @@ SCRIPT = {
     "type": "CustomScript",
     "type_handler_version": "2.1",
     "settings": {"timestamp": 1},
-    "protected_settings": {"commandToExecute": "true"},
 }
+SECRETS = {"protected_settings": {"Microsoft.Azure.Extensions.CustomScript": {"commandToExecute": "true"}}}
 # What is run, in this order, on one cloud: the module, the value of its state or action, and its other options.
 RUNS: list[tuple[str, str | None, Body]] = [
     ("asr_vault_info", None, {}),
+    ("extension_baseline", None, {"path": "~/baseline.json"}),
     ("asr_permissions_info", None, {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
     ("asr_autoupdate", "enabled", ACCOUNT),
     ("asr_autoupdate", "disabled", {}),
     ("asr_failover", "test", {}),
-    ("ama_reinstall", "present", MONITORING | {"extensions": [SCRIPT]}),
+    ("ama_reinstall", "present", MONITORING | {"extensions": [SCRIPT]} | SECRETS),
     ("asr_failover", "test_cleanup", {"comments": "All services answered."}),
     ("asr_failover", "test", {"replicated_items": [runbook.WEB], "test_network_id": "none"}),
     ("asr_failover", "test_cleanup", {"replicated_items": [runbook.WEB]}),

@@ -18,16 +18,22 @@ from situations import BROKEN, SITUATIONS
 
 Body = dict[str, Any]
 SENTINEL = "sentinel"  # the beginning of every secret here
+PUBLISHER, AGENTS = "Microsoft.Azure.Monitor", ("AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent")
 SCRIPT = {
     "publisher": "Microsoft.Azure.Extensions",
     "type": "CustomScript",
     "type_handler_version": "2.1",
     "os_type": "linux",
-    "protected_settings": {"commandToExecute": f"{SENTINEL}-of-an-extension"},
 }
 # The options that take secrets, filled, by module.
 GIVEN: dict[str, Body] = {
-    "ama_reinstall": {"protected_settings": {"proxy": {"password": f"{SENTINEL}-of-the-agent"}}, "extensions": [SCRIPT]}
+    "ama_reinstall": {
+        "protected_settings": {
+            **{f"{PUBLISHER}.{agent}": {"proxy": {"password": f"{SENTINEL}-of-the-agent"}} for agent in AGENTS},
+            "CustomScript": {"commandToExecute": f"{SENTINEL}-of-an-extension"},
+        },
+        "extensions": [SCRIPT],
+    }
 }
 FAILS = {
     "match": {"method": "PUT", "path": "*/extensions/CustomScript"},
@@ -95,8 +101,8 @@ def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: 
     assert [task["name"] for task in tasks if f"TASK [{task['name']}]" not in said] == []
     assert {module for module in documented.MODULES if f'"cloudops.azure_dr.{module}"' not in json.dumps(tasks)} == set()
     assert sent_masked(running) == {"AzureMonitorLinuxAgent", "CustomScript"}
-    backups = list(tmp_path.rglob(".local/state/cloudops.azure_dr/**/*.json"))
-    assert backups and leaks(tmp_path, tmp_path / "cloud-0" / "playbook.yml") == []
+    journals = "".join(file.read_text() for file in tmp_path.rglob(".local/state/cloudops.azure_dr/journal/*.jsonl"))
+    assert '"lost"' in journals and leaks(tmp_path, tmp_path / "cloud-0" / "playbook.yml") == []
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,49 @@ def test_an_independent_step_does_not_look_again_behind_another() -> None:
     assert [what for name, what, target in log if name == "two"] == ["observe", "apply", "observe"]
 
 
+class Told(Switch):
+    """A switch of which a list tells beforehand where it is on."""
+
+    def __init__(self, log: list[tuple[str, str, str]], told: str, *, on: str = "") -> None:
+        super().__init__("told", log, on=on)
+        self.told = told
+
+    async def prepare(self, targets: Sequence[Target]) -> None:
+        self.log.append(("told", "prepare", "".join(target.name for target in targets)))
+
+    def foretell(self, target: Target) -> bool | None:
+        return None if ("told", "prepare", "abc") not in self.log else target.name in self.told
+
+
+def test_what_a_list_foretells_is_looked_at_when_its_turn_comes_and_only_that_is_done_and_told() -> None:
+    log: list[tuple[str, str, str]] = []
+    report = run([Switch("one", log, on="ac"), Told(log, "ab", on="bc")], "abc")  # wrong about a and c
+    assert [(name, what) for name, what, target in log if target == "b"][1:] == [("one", "apply"), ("one", "observe"), ("told", "observe")]
+    assert log.index(("told", "observe", "a")) > log.index(("one", "observe", "c")), "no look at it before there was one at all"
+    assert states(report) == {"a": "changed", "b": "changed", "c": "unchanged"}
+    assert [(one.before["told"], one.after["told"]) for one in report.outcomes] == [(False, True), (True, True), (True, True)]
+    assert [one.actions for one in report.outcomes] == [["turn told on"], ["turn one on"], []]
+    assert report.minimum_duration == 4.0, "what was foretold: one on, on b, and told on, on c"
+
+
+def test_check_mode_looks_where_a_list_could_foretell() -> None:
+    log: list[tuple[str, str, str]] = []
+    assert states(run([Told(log, "abc")], "abc", check=True)) == {"a": "changed", "b": "changed", "c": "changed"}
+    assert [what for _name, what, _target in log] == ["observe"] * 3
+
+
+def test_what_was_foretold_is_looked_at_also_where_an_earlier_step_failed() -> None:
+    log: list[tuple[str, str, str]] = []
+    first = Switch("one", log)
+    first.trouble = raising(AzureDRError("No power."), "apply", *"abc")
+    report = run([first, Told(log, "", on="c")], "abc")
+    assert [(one.state, one.before["told"], one.after["told"]) for one in report.outcomes] == [
+        ("failed", False, False),
+        ("failed", False, False),
+        ("failed", True, True),
+    ]
+
+
 def test_a_step_that_has_nothing_to_do_costs_no_further_look() -> None:
     log: list[tuple[str, str, str]] = []
     run([Switch("one", log, on="a"), Switch("two", log, on="a")])
