@@ -83,6 +83,14 @@ class Step(Generic[Observed]):
 
     independent = False
 
+    async def prepare(self, targets: Sequence[Target]) -> None:
+        """Read in bulk what `foretell` tells; called once, before the first look of a run that changes."""
+
+    def foretell(self, target: Target) -> Observed | None:
+        """What the bulk reading says of a target: enough to say beforehand what will be done. It is looked at when its turn comes, and
+        what is done and reported follows that look. None: it has to be looked at now."""
+        return None
+
     async def observe(self, target: Target) -> Observed:
         """The target's present state, as a frozen dataclass. Raises AzureError, Skip."""
         raise NotImplementedError
@@ -226,6 +234,8 @@ async def run(
     ticker = asyncio.create_task(_ticking(progress))
     try:
         progress.say(f"looking at {_some(len(targets), noun)}")
+        if not check:
+            await asyncio.gather(*(step.prepare(targets) for step in steps))
         await asyncio.gather(*(one.look() for one in runs))
         plans = [(one.outcome, action) for one in runs for actions in one.plans for action in actions]
         minimum = azure.pacer.minimum_duration([request for _outcome, action in plans for request in action.requests])
@@ -295,14 +305,19 @@ class _Run:
         self._journal = journal
         self._timeout, self._deadline = timeout, begin + timeout
         self._seen: list[Any] = []
+        self._foretold: set[int] = set()  # the steps that have not looked yet
         self._acted = False
 
     async def look(self) -> None:
-        """Observe and plan every step; a target that cannot be read is failed, one that is not for us skipped."""
+        """Observe, or foretell, and plan every step; a target that cannot be read is failed, one that is not for us skipped."""
         try:
-            for step in self._steps:
-                observed = await step.observe(self._target)
-                self.outcome.before |= step.view(observed)
+            for number, step in enumerate(self._steps):
+                observed = step.foretell(self._target)
+                if observed is not None:
+                    self._foretold.add(number)
+                else:
+                    observed = await step.observe(self._target)
+                    self.outcome.before |= step.view(observed)
                 self._seen.append(observed)
                 self.plans.append(step.plan(self._target, observed))
             await self._require(*self.plans)
@@ -340,6 +355,8 @@ class _Run:
         """Carry out the plan, step by step, each verified before the next."""
         if self.outcome.state != "unchanged":
             return
+        if not any(self.plans) and not await self._looked():
+            return
         if not any(self.plans):
             self._end(self._refused())
             return
@@ -354,23 +371,49 @@ class _Run:
                 return
         self._end(self._refused())
 
+    async def _looked(self) -> bool:
+        """Look with the steps that have not looked yet; False when that ended the target."""
+        try:
+            for number in sorted(self._foretold):
+                await self._look_now(number)
+        except (Skip, AzureDRError) as trouble:
+            self._end(trouble)
+            return False
+        return True
+
+    async def _look_now(self, number: int) -> None:
+        """Look with a step of which only the bulk reading has told until now, and plan anew."""
+        step = self._steps[number]
+        self._seen[number] = await step.observe(self._target)
+        self._foretold.remove(number)
+        self.outcome.before |= step.view(self._seen[number])
+        self.outcome.after |= step.view(self._seen[number])
+        self.plans[number] = step.plan(self._target, self._seen[number])
+        await self._require(self.plans[number])
+
     def _refused(self) -> AzureDRError | None:
         """The trouble with what no step will bring about."""
         told = [text for step, observed in zip(self._steps, self._seen, strict=True) if (text := step.refused(self._target, observed))]
         return AzureDRError(" ".join(told)) if told else None
 
     async def _look_back(self, step: Step[Any]) -> None:
-        """See what a step that failed half-way has left behind; what it failed of is told, not this look's own trouble."""
+        """See what a step that failed half-way has left behind, and what was not looked at yet; what it failed of is told, not this look's
+        own trouble."""
+        with contextlib.suppress(Skip, AzureDRError):
+            for number in sorted(self._foretold):
+                await self._look_now(number)
         if self.outcome.begun:
             with contextlib.suppress(Skip, AzureDRError):
                 self.outcome.after |= step.view(await step.observe(self._target))
 
     async def _step(self, number: int, step: Step[Any]) -> None:
-        plan = self.plans[number]
-        if self._acted and not step.independent:  # by an earlier step, or its wait: what was seen before no longer counts
+        if number in self._foretold:
+            await self._look_now(number)
+        elif self._acted and not step.independent:  # by an earlier step, or its wait: what was seen before no longer counts
             self._seen[number] = await step.observe(self._target)
-            plan = step.plan(self._target, self._seen[number])
-            await self._require(plan)
+            self.plans[number] = step.plan(self._target, self._seen[number])
+            await self._require(self.plans[number])
+        plan = self.plans[number]
         for action in plan:
             self._progress.now(self._target.id, action.text)
             self.outcome.actions.append(action.text)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ RULE = "Microsoft.Insights/dataCollectionRules"
 ENDPOINT = "Microsoft.Insights/dataCollectionEndpoints"
 ENDPOINT_ASSOCIATION = "configurationAccessEndpoint"  # the only name it can have (Azure API document, data collection rule associations)
 PATTERN = "dcra-{rule}"
+# From so many machines on, looking at each takes longer than the burst of the read limit lasts (arm/pacing.py: 250, two a machine).
+MANY = 100
 PLACEHOLDERS = ("rule", "rule_resource_group", "machine", "os_type")
 
 
@@ -218,6 +221,36 @@ class Associations(Step[Seen]):
 
     def __init__(self, azure: Any, state: str, rules: Sequence[Rule], endpoints: Sequence[Endpoint], place: Any) -> None:
         self._azure, self._state, self._rules, self._endpoints, self._place = azure, state, rules, endpoints, place
+        self._linked: dict[str, list[Association]] | None = None
+
+    async def prepare(self, targets: Sequence[Target]) -> None:
+        """Lists the associations of the rules and endpoints asked for, where that is quicker than looking at each machine.
+
+        They do not tell what else a machine is associated with. A sign-in that may not read them has to look at each machine.
+        """
+        if len(targets) < MANY or not (self._rules or self._endpoints):
+            return
+        linked = [rule.id for rule in self._rules] + [endpoint.id for endpoint in self._endpoints]
+        try:
+            listed = await asyncio.gather(*(self._of(ids.parse(one)) for one in linked))
+        except AzureError:
+            return
+        self._linked = defaultdict(list)
+        for one in (association for found in listed for association in found):
+            self._linked[ids.key(one.id).rpartition("/providers/")[0]].append(one)
+
+    async def _of(self, linked: ids.ResourceId) -> list[Association]:
+        """The associations with a rule or an endpoint; of a rule's, ids and names are in lower case (recorded traffic)."""
+        operations = self._azure.monitor(linked.subscription).data_collection_rule_associations
+        by_rule = linked.type.lower() == RULE.lower()
+        pager = (operations.list_by_rule if by_rule else operations.list_by_data_collection_endpoint)(linked.resource_group, linked.name)
+        return [parse(wire) for wire in await self._azure.collect(f"list the associations of {linked.name}", linked.id, pager)]
+
+    def foretell(self, target: Target) -> Seen | None:
+        place = self._place(target)
+        if self._linked is None or place.source is not None:
+            return None
+        return Seen(tuple(self._linked.get(ids.key(target.id), ())), place)
 
     async def observe(self, target: Target) -> Seen:
         place = self._place(target)

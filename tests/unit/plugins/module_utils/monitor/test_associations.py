@@ -154,3 +154,57 @@ def test_a_rule_that_is_not_there_is_named_and_one_that_cannot_be_read_is_no_abs
         asyncio.run(associations.existing(FakeAzure(), [Rule(RULE)], []))
     with pytest.raises(AzureError, match="403"):
         asyncio.run(associations.existing(FakeAzure(rule=403), [Rule(RULE)], []))
+
+
+class Lists:
+    """The associations of rules and endpoints by name, in the form in which Azure lists them; a status in their place refuses the list."""
+
+    def __init__(self, **found: Any) -> None:
+        self.found, self.reads = found, 0
+
+    def monitor(self, subscription: str) -> Lists:
+        return self
+
+    @property
+    def data_collection_rule_associations(self) -> Lists:
+        return self
+
+    def list_by_rule(self, group: str, name: str) -> str:
+        return name
+
+    list_by_data_collection_endpoint = list_by_rule
+
+    async def collect(self, asked: str, resource_id: str, name: str) -> list[Any]:
+        self.reads += 1
+        if isinstance(self.found[name], int):
+            raise AzureError(asked, resource_id, status=self.found[name])
+        return self.found[name]
+
+
+def listed(link: str, linked: str) -> list[Any]:
+    name = "configurationAccessEndpoint" if link == "dataCollectionEndpointId" else "mine"
+    return [
+        {"id": f"{WEB.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}", "name": name, "properties": {link: linked}}
+    ]
+
+
+def foretold(azure: Lists, number: int = associations.MANY, place: Place = LINUX) -> tuple[Associations, Seen | None]:
+    step = Associations(azure, "present", [Rule(RULE)], ENDPOINTS, lambda target: place)
+    asyncio.run(step.prepare([WEB] * number))
+    return step, step.foretell(Target(WEB.id.upper(), "web"))
+
+
+def test_of_many_machines_the_lists_of_the_rules_and_endpoints_tell_what_is_missing() -> None:
+    by_rule = [{**one, "id": one["id"].lower()} for one in listed("dataCollectionRuleId", RULE.lower())]
+    azure = Lists(rule=by_rule, near=listed("dataCollectionEndpointId", NEAR), far=[])
+    step, seen = foretold(azure)
+    assert seen and step.plan(WEB, seen) == [] and azure.reads == 3
+    other = step.foretell(Target(f"{WEB.id}2", "web2"))
+    assert other and [action.text for action in step.plan(WEB, other)] == ["associate rule", "associate near"]
+
+
+def test_machines_are_looked_at_where_lists_do_not_tell_or_do_not_pay() -> None:
+    assert foretold(Lists(rule=[], near=403, far=[]))[1] is None
+    azure = Lists(rule=[], near=[], far=[])
+    assert foretold(azure, associations.MANY - 1)[1] is None and azure.reads == 0
+    assert foretold(azure, place=Place("westeurope", "linux", associations.Source("northeurope", ())))[1] is None
