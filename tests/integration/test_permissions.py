@@ -18,6 +18,7 @@ from typing import Any
 import estates
 import pytest
 import runbook
+import yaml
 from conftest import ROOT, RunningCloud
 from situations import ABSENT, ACCOUNT, BROKEN, HEALTHY, MONITORING, standing_machines
 
@@ -113,6 +114,18 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
         one.stop()
 
 
+def test_each_definition_is_described_and_can_be_chosen() -> None:
+    page = (ROOT / "docs" / "permissions.md").read_text()
+    options = yaml.safe_load((ROOT / "roles" / "permissions" / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"][
+        "options"
+    ]
+    assert sorted(options["permissions_for"]["choices"]) == sorted(DEFINITIONS)
+    assert all(f"`{name}.json`" in page for name in DEFINITIONS)
+    last = {"/".join(action.split("/")[-2:]) for definition in DEFINITIONS.values() for action in definition["Actions"]}
+    assert [one for one in sorted(last) if one not in page and f"`/{one.rpartition('/')[2]}`" not in page] == []
+    assert len({definition["Name"] for definition in DEFINITIONS.values()}) == len(DEFINITIONS)
+
+
 @pytest.mark.parametrize("name", ["drill", "failover"])
 def test_a_playbook_needs_no_more_than_its_role(start: Callable[..., RunningCloud], tmp_path: Path, name: str) -> None:
     running = sign_in(start({name: role(name)}), name)
@@ -167,6 +180,10 @@ def test_what_the_restore_lacks_is_known_before_the_failover(start: Callable[...
         assert f"{lost[0]} on {TARGETS}" in played.output
         assert all(f"{lost[1]} on {rule}" in played.output for rule in runbook.RULES.values())
     assert running.writes() == []
+    played = runbook.play(running, tmp_path / "home", "failover", {"failover_vault_id": estates.VAULT_ID}, "--skip-tags", "permissions")
+    assert played.status != 0 and lost[1] in played.output
+    assert [one["path"].rpartition("/")[2] for one in running.writes()] == ["unplannedFailover"]
+    assert [step["name"] for step in played.record["steps"] if step["outcome"] == "succeeded"] == ["Failover"]
 
 
 def test_the_fleet_goes_on_where_it_may(start: Callable[..., RunningCloud]) -> None:
