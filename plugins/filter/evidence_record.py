@@ -65,6 +65,12 @@ _value:
       description: Each step with its outcome (V(succeeded), V(failed) or V(not run)), its times, its summary and its machines.
       type: list
       elements: dict
+    restored:
+      description:
+        - Each extension and association that machines had and were to get back, with RV(ignore:machine), RV(ignore:what), RV(ignore:name),
+          RV(ignore:before), RV(ignore:after), RV(ignore:missing) and RV(ignore:left_out), as M(cloudops.azure_dr.ama_reinstall) tells them.
+      type: list
+      elements: dict
     failures:
       description: Each machine, or whole step, that failed, with the reason and the recommended action.
       type: list
@@ -94,8 +100,19 @@ def evidence_record(steps: list[Body], about: Body | None = None, rto_objective:
         "vault_id": next((step["result"]["vault_id"] for step in steps if (step.get("result") or {}).get("vault_id")), None),
         "rto": _rto([step.get("result") or {} for step in steps], rto_objective),
         "steps": told,
+        "restored": _restored([step.get("result") or {} for step in steps]),
         "failures": failures,
     }
+
+
+def _restored(results: list[Body]) -> list[Body]:
+    """What each machine got back of what its source had, as the last step saw it that looked."""
+    seen: dict[str, list[Body]] = {}
+    for result in results:
+        for target in result.get("targets") or []:
+            if target.get("restored"):
+                seen[target["id"]] = [{"machine": target["name"]} | row for row in target["restored"]]
+    return [row for rows in seen.values() for row in rows]
 
 
 def _outcome(steps: list[Body], failures: list[Body]) -> str:
@@ -106,7 +123,7 @@ def _outcome(steps: list[Body], failures: list[Body]) -> str:
 
 def _step(name: str, result: Body) -> Body:
     ran, failed = bool(result) and not result.get("skipped"), bool(result.get("failed"))
-    machines = [{key: target[key] for key in MACHINE if target.get(key) is not None} for target in result.get("targets") or []]
+    machines = [_machine(target) for target in result.get("targets") or []]
     failures = [_failure(name, target) for target in result.get("targets") or [] if target.get("state") in FAILED]
     if failed and not failures:
         failures = [_failure(name, {"reason": result.get("msg"), "error": result.get("error")})]
@@ -124,6 +141,12 @@ def _step(name: str, result: Body) -> Body:
         "machines": machines,
         "failures": failures,
     }
+
+
+def _machine(target: Body) -> Body:
+    """A machine's line; with whether its data arrives, where that was looked at."""
+    proof = (target.get("after") or {}).get("proof")
+    return {key: target[key] for key in MACHINE if target.get(key) is not None} | ({"proof": proof} if proof else {})
 
 
 def _failure(step: str, target: Body) -> Body:

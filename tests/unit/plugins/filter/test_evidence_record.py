@@ -88,6 +88,14 @@ def test_a_step_takes_as_long_as_its_job_or_its_machines() -> None:
     assert spans == [("T0", "T9"), ("T1", "T4")]
 
 
+def test_what_was_restored_is_told_as_the_last_step_saw_it() -> None:
+    row = {"what": "extension", "name": "AMA", "before": {"settings": {}}, "after": None, "missing": "it is not there", "left_out": None}
+    late, other = row | {"after": {"settings": {}}, "missing": None}, row | {"name": "Script"}
+    first = step("Restore", targets=[target("web-01", restored=[row]), target("web-02", restored=[other]), target("web-03")])
+    found = record([step(targets=[target("web-01")]), first, step("Verify", targets=[target("web-01", restored=[late])])])
+    assert found["restored"] == [{"machine": "web-01"} | late, {"machine": "web-02"} | other]
+
+
 @pytest.mark.parametrize("steps", ["Failover", [{"result": {}}], [1]])
 def test_steps_that_are_none_are_refused(steps: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="list of steps"):
