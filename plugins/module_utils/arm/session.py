@@ -289,7 +289,7 @@ class Azure:
         """What the sign-in may do."""
         return permissions.Permissions(self.list)
 
-    async def require(self, requests: Iterable[permissions.Request], needs: Iterable[tuple[str, str]] = ()) -> None:
+    async def require(self, requests: Iterable[tuple[str, str]], needs: Iterable[tuple[str, str]] = ()) -> None:
         """Raises PermissionMissing when the sign-in is known to lack what the requests (method, path) need, or one of `needs` (action,
         scope)."""
         wanted = permissions.needs_of(requests) + [permissions.Need(*need) for need in needs]
