@@ -100,3 +100,10 @@ def test_what_was_restored_is_told_as_the_last_step_saw_it() -> None:
 def test_steps_that_are_none_are_refused(steps: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="list of steps"):
         record(steps)
+
+
+def test_whether_the_data_of_a_machine_arrives_is_kept() -> None:
+    proof = {"last_heartbeat": "2026-11-02T05:21:07Z", "proven": True}
+    targets = [target("web-01", after={"proof": proof}), target("web-02", after={"agent": None}), target("web-03", "failed", reason="late")]
+    machines = record([step(targets=targets)])["steps"][0]["machines"]
+    assert [machine.get("proof") for machine in machines] == [proof, None, None]
