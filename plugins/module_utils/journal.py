@@ -45,7 +45,7 @@ View = dict[str, Any]
 
 KEPT_FOR = 90 * 86400  # seconds that the file of a run that left nothing open is kept
 TAIL = 200  # bytes at the end of a file that hold its last line when that is the end
-SAME_TICK = 1_000_000_000  # nanoseconds within which a folder's time need not tell of a second file
+SAME_TICK = 50_000_000  # nanoseconds within which a folder's time need not tell of a second file
 
 DONE, FAILED, REFUSED, UNKNOWN, SETTLED = "done", "failed", "refused", "unknown", "settled"
 

@@ -314,7 +314,8 @@ def test_state_absent_takes_off_the_agent_the_extensions_and_the_given_associati
     result = running.run_module("ama_reinstall", args | {"state": "absent"})
     after = targets(result)["web"]["after"]
     assert after["agent"] is None and after["extensions"] == [] and [one["name"] for one in after["associations"]] == ["other"]
-    assert Path(result["journal"]).read_text().count('"again":false') == 2
+    noted = Path(result["journal"]).read_text()
+    assert noted.count('"again":false') == 2 and f'"data_collection_rule_id":"{LINUX_RULE}"' in noted
     assert not running.run_module("ama_reinstall", args | {"state": "absent"})["changed"]
 
 
@@ -412,11 +413,7 @@ def test_the_machines_that_the_only_plan_of_the_only_vault_failed_over(cloud: St
 
 
 def test_a_playbook_shows_progress_and_no_secret_even_at_the_highest_verbosity(cloud: Start, tmp_path: Path) -> None:
-    script = {
-        "publisher": "Microsoft.Azure.Extensions",
-        "type": "CustomScript",
-        "type_handler_version": "2.1",
-    }
+    script = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1"}
     secrets = {"CustomScript": {"commandToExecute": "{{ lookup('ansible.builtin.env', 'SENTINEL') }}"}}
     task = {"cloudops.azure_dr.ama_reinstall": {"machine_ids": [WEB], "extensions": [script], "protected_settings": secrets}}
     (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))

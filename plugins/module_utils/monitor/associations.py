@@ -261,7 +261,7 @@ class Associations(Step[Seen]):
     def plan(self, target: Target, observed: Seen) -> list[Action]:
         if self._state == "absent":
             return [
-                Action(f"remove association {one.name}", (("DELETE", one.id),), (one.name, None))
+                Action(f"remove association {one.name}", (("DELETE", one.id),), (one.name, None), lost={"association": recorded(one)})
                 for one in observed.associations
                 if self._ours(one)
             ]
@@ -394,4 +394,5 @@ def _put(target: Target, observed: Seen, name: str, link: str, linked: str, desc
         (("PUT", path),),
         (there.name if there else name, {"properties": {link: linked, **({"description": described} if described else {})}}),
         needs,
+        {"association": recorded(there)} if there else None,
     )
