@@ -10,10 +10,10 @@ from typing import Any
 
 from ...cloud import Cloud, Request, Response
 from ...paths import Path, key
-from ...resource_types import Body, merge
+from ...resource_types import Body, Handler, merge
 from ...timeline import effect
-from . import replication
-from .a2a import AGENT_VERSION, details_of, is_a2a, nic, source_machine
+from . import mobility, replication
+from .a2a import details_of, is_a2a, nic, source_machine
 from .base import (
     AZURE,
     ITEM,
@@ -50,8 +50,8 @@ class Items(SiteRecoveryType):
         super().__init__()
         self.actions = {
             "remove": self.delete,
-            "updatemobilityservice": self._work("updateMobilityService"),
-            "reinstallmobilityservice": self._work("updateMobilityService"),
+            "updatemobilityservice": self._mobility("updateMobilityService"),
+            "reinstallmobilityservice": self._mobility("reinstallMobilityService"),
             "repairreplication": self._work("repairReplication"),
             "resolvehealtherrors": self._work("item.update"),
         }
@@ -107,6 +107,17 @@ class Items(SiteRecoveryType):
         item = self.require(cloud, path)
         refuse_busy(cloud, item)
         return begin(cloud, request, item["id"], "item.remove", "site_recovery.item.remove", item=item["id"])
+
+    def show(self, cloud: Cloud, request: Request, body: Body) -> Body:
+        return mobility.show(request, body)
+
+    def _mobility(self, scenario: str) -> Handler:
+        def handler(cloud: Cloud, request: Request, path: Path) -> Response:
+            item = self.require(cloud, path)
+            refuse_busy(cloud, item)
+            return mobility.start(cloud, request, item, scenario)
+
+        return handler
 
     def _work(self, scenario: str) -> Any:
         def handler(cloud: Cloud, request: Request, path: Path) -> Response:
@@ -282,19 +293,6 @@ def _remove(cloud: Cloud, job: str, item: str) -> None:
         for group in plan["properties"].get("groups") or []:
             held = group.get("replicationProtectedItems") or []
             group["replicationProtectedItems"] = [one for one in held if key(one["id"]) != key(item)]
-
-
-@effect("site_recovery.updateMobilityService")
-def _update_mobility(cloud: Cloud, job: str, item: str) -> None:
-    body = cloud.store.get(item)
-    details = body["properties"]["providerSpecificDetails"] if body else {}
-    if details.get("isReplicationAgentUpdateRequired"):
-        versions = [
-            str(other["properties"]["providerSpecificDetails"].get("agentVersion") or "")
-            for other in cloud.store.of_type(ITEM, vault_of(item))
-        ]
-        newest = max([AGENT_VERSION, *versions], key=lambda text: [int(part) for part in text.split(".") if part.isdigit()])
-        details.update(isReplicationAgentUpdateRequired=False, agentVersion=newest)
 
 
 @effect("site_recovery.repairReplication")

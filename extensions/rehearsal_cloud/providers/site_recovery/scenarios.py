@@ -38,7 +38,8 @@ def _one(name: str, friendly: str, target: str, seconds: float, task: str = "") 
 # Names and durations (seconds) from recorded traffic where it shows them: policy, plan, container 1; fabric 65 to 85, its removal 2;
 # container mapping 64 to 166, its removal 1 to 3; network mapping 2 to 4; enable 310, reprotect 414, failover 139 to 172, commit 1 to 38,
 # removal of an item 111 to 205; test failover 80 and its clean-up 67 (a Hyper-V machine), planned failover 360 to 688 (Hyper-V).
-# Chosen: the names of removals and updates; updates 5, Mobility service 300, cancel and resynchronization 60, another recovery point 100.
+# Chosen: the names of removals and updates; updates 5, Mobility service 300 and anew 600, cancel and resynchronization 60,
+# another recovery point 100.
 SCENARIOS = {
     "fabric": _one("CreateSite", "Create a site", "Server", 70),
     "fabric.remove": _one("DeleteSite", "Delete a site", "Server", 2),
@@ -80,6 +81,7 @@ SCENARIOS = {
         300,
         (("UpdateMobilityServiceTask", "Updating Mobility Service"),),
     ),
+    "reinstallMobilityService": _one("ReinstallMobilityService", "Reinstall Mobility Service", "ProtectionEntity", 600),
     "repairReplication": _one("RepairVMReplication", "Resynchronize the virtual machine", "ProtectionEntity", 60),
     "testFailover": Scenario(
         "TestFailover",
