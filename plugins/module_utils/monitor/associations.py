@@ -387,8 +387,9 @@ def _put(target: Target, observed: Seen, name: str, link: str, linked: str, desc
     text = f"associate {ids.parse(linked).name}" + (f" in the place of {ids.parse(old).name}" if old else "")
     described = description or (there.description if there else None)
     path = f"{target.id}/providers/Microsoft.Insights/dataCollectionRuleAssociations/{name}"
-    # What is linked to must be readable, or the PUT is refused as LinkedAuthorizationFailed (Azure Landing Zones issue 2616).
-    needs = ((f"{ids.parse(linked).type}/read", linked),)
+    # What is linked to must be readable, or the PUT is refused as LinkedAuthorizationFailed (Azure Landing Zones issue 2616); the
+    # association, to see that it is there.
+    needs = ((f"{ids.parse(linked).type}/read", linked), ("Microsoft.Insights/dataCollectionRuleAssociations/read", target.id))
     return Action(
         text,
         (("PUT", path),),
