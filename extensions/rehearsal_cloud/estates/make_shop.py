@@ -290,8 +290,16 @@ def monitored(vm: Body, system: str, region: str) -> list[Body]:
 
 
 def others(vm: Body) -> list[Body]:
-    """The extensions of shop-admin-01 that are no monitoring agent."""
+    """The extensions of shop-admin-01 that are no monitoring agent; the first is Site Recovery's own, as it is on all replicated machines."""
     return [
+        extension(
+            vm,
+            "SiteRecovery-Windows",
+            "Microsoft.Azure.RecoveryServices.SiteRecovery",
+            "Windows",
+            "1.0",
+            settings={"commandToExecute": "InstallAndConfigure", "module": "a2a"},
+        ),
         extension(
             vm,
             "DependencyAgentWindows",
