@@ -138,9 +138,21 @@ def _step(name: str, result: Body) -> Body:
         "job": job or None,
         "summary": result.get("summary") or {},
         "warnings": result.get("warnings") or [],
+        "resumed": _resumed(result.get("targets") or []),
         "machines": machines,
         "failures": failures,
     }
+
+
+def _resumed(targets: list[Body]) -> list[Body]:
+    """The earlier runs that had begun what this step went on with, by their journals, each with the machines."""
+    runs: dict[str, Body] = {}
+    for target in targets:
+        for left in target.get("resumed") or []:
+            run = runs.setdefault(left["run"], {"run": left["run"], "module": left["module"], "host": left["host"], "machines": []})
+            if target["name"] not in run["machines"]:
+                run["machines"].append(target["name"])
+    return list(runs.values())
 
 
 def _machine(target: Body) -> Body:

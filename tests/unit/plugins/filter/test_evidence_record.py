@@ -32,6 +32,12 @@ def test_a_run_without_failures_succeeded() -> None:
     ]
 
 
+def test_it_tells_which_earlier_runs_it_went_on_with() -> None:
+    left = [{"action": action, "time": "t", "run": "r1", "module": "ama_reinstall", "host": "node-7"} for action in ("remove", "install")]
+    found = record([step(targets=[target("web-01", resumed=left), target("web-02", resumed=left[:1]), target("web-03", resumed=[])])])
+    assert found["steps"][0]["resumed"] == [{"run": "r1", "module": "ama_reinstall", "host": "node-7", "machines": ["web-01", "web-02"]}]
+
+
 def test_a_run_with_nothing_to_do_is_no_success() -> None:
     assert (
         record([step(changed=False, targets=[target("web-01", "unchanged")]), {"name": "Commit", "result": {}}])["outcome"] == "unchanged"
