@@ -260,8 +260,8 @@ class Azure:
             if answer.status_code != 200:
                 raise HttpResponseError(response=answer)
             body = _wire(answer)
-        if body.get("error"):
-            raise from_body(asked, workspace_id, answer.status_code, body)
+        if body.get("error") or not body.get("tables"):
+            raise from_body(asked, workspace_id, answer.status_code, body, fallback="the answer holds no table")
         table = body["tables"][0]
         names, date = [column["name"] for column in table["columns"]], answer.headers.get("Date")
         rows = [dict(zip(names, row, strict=True)) for row in table["rows"]]
