@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -211,13 +212,55 @@ def test_two_failovers_at_once_end_as_one(cloud: Start, tmp_path: Path) -> None:
     assert len(both[0].records) == 2 or len(both[1].records) == 2, "a record of each run"
 
 
+def test_two_runs_that_make_the_same_extensions_anew_do_it_once(cloud: Start) -> None:
+    """One is broken, one healthy and made anew all the same. Both runs see that; the first deletion of each is held up until the other
+    run's has been taken."""
+    broken, healthy = (estates.machine_id(name, estates.RECOVERY) for name in (WEB, SQL))
+    view = {
+        "statuses": [{"code": "ProvisioningState/failed/1", "level": "Error", "displayStatus": "Provisioning failed", "message": "No."}]
+    }
+    body = {"publisher": "Contoso.Inventory", "type": "Inventory", "typeHandlerVersion": "1.0", "settings": {"site": 7}}
+    flags = {"autoUpgradeMinorVersion": True, "enableAutomaticUpgrade": False}
+    machines = [estates.machine(name, system, estates.RECOVERY)[-1] for name, system in ((WEB, "Linux"), (SQL, "Windows"))]
+    seeded = [
+        estates.resource(f"{machine}/extensions/inventory", body | flags | more, location=estates.RECOVERY, tags={"owner": "ops"})
+        for machine, more in ((broken, {"provisioningState": "Failed", "instanceView": view}), (healthy, {}))
+    ] + [
+        estates.resource(
+            f"{machine}/extensions/{agent}",
+            flags | {"publisher": "Microsoft.Azure.Monitor", "type": agent, "typeHandlerVersion": "1.0"},
+            location=estates.RECOVERY,
+        )
+        for machine, agent in ((broken, "AzureMonitorLinuxAgent"), (healthy, "AzureMonitorWindowsAgent"))
+    ]
+    held = [{"match": {"method": "DELETE", "path": f"{one}/extensions/*"}, "do": {"delay": 45}, "count": 1} for one in (broken, healthy)]
+    running = cloud([*estates.groups(), *machines, *seeded], speed=30, faults=held)
+    asked = {"publisher": "Contoso.Inventory", "type": "Inventory", "type_handler_version": "1.0"}
+    wanted = [asked | {"os_type": "linux"}, asked | {"os_type": "windows", "reinstall": "always"}]
+    given = {"machine_ids": [broken, healthy], "state": "present", "extensions": wanted, "enable_automatic_upgrade": False}
+
+    def inventory(machine: str) -> list[Body]:
+        return [one for one in running.list(f"{machine}/extensions", COMPUTE) if one["name"] == "inventory"]
+
+    [before] = inventory(healthy)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda args: running.run_module("ama_reinstall", args), [given] * 2))
+    assert not any(one.get("failed") for one in both), [one.get("msg") for one in both]
+    for machine in (broken, healthy):
+        taken = [one["method"] for one in running.writes() if one["path"].startswith(f"{machine}/extensions/inv") and one["status"] < 300]
+        assert taken == ["DELETE", "PUT"], taken
+        [after] = inventory(machine)
+        assert (after["tags"], after["properties"]) == (before["tags"], before["properties"])
+
+
 @pytest.mark.parametrize("other", ["drill", "failover"])
 def test_a_drill_beside_another_run_is_refused_clearly_or_goes_well(cloud: Start, tmp_path: Path, other: str) -> None:
     running = cloud(runbook.shop(), speed=300)
     both = at_once(running, tmp_path, "drill", other)
     assert 0 in [one.status for one in both], "\n".join(one.output for one in both)
-    for one in both:
-        print(one.output[-3000:])
+    told = [failure["reason"] for one in both[0].records[-2:] for failure in json.loads(one.read_text())["failures"]]
+    assert all("Wait for it to end" in reason for reason in told), told
     seen = picture(running)
     assert not [machine for machine in seen["machines"] if machine.endswith("-test")]
     assert len({str(state) for state in seen["items"].values()}) == 1, seen["items"]

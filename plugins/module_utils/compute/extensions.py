@@ -278,6 +278,7 @@ class Extensions(Step[Seen]):
     def __init__(self, azure: Any, machines: Machines, wanted: Callable[[Machine], Sequence[Wanted]], journal: Journal) -> None:
         self._azure, self._machines, self._wanted, self._journal = azure, machines, wanted, journal
         self._written: dict[str, frozenset[str]] = {}
+        self._made_anew: dict[str, set[str]] = {}  # by another writer, who was in the way: neither removed nor installed again
         self.given_back: dict[str, list[str]] = {}
 
     def chosen(self, machine: Machine) -> list[Extension] | None:
@@ -307,7 +308,8 @@ class Extensions(Step[Seen]):
         if change.verb == "wait for":
             return
         machine = self._machines.known[ids.key(target.id)]
-        await self._write(machine, change, seconds)
+        if change.verb != "install" or change.wanted.kind not in self._made_anew.get(ids.key(target.id), ()):
+            await self._write(machine, change, seconds)
         if change.lost and change.wanted.protected_settings is None:
             self.given_back.setdefault(machine.name, []).append(change.name)
         self._written[ids.key(target.id)] = self._written.get(ids.key(target.id), frozenset()) | {change.wanted.kind}
@@ -361,6 +363,30 @@ class Extensions(Step[Seen]):
             "legacy_agents": legacy_agents(machine),
         }
 
+    def _overtaken(self, machine: Machine, change: Change) -> Callable[[], Awaitable[bool | None]]:
+        """Tells of a change whether another writer, who is in its way, has done what it is for; None while that writer is at it.
+
+        A healthy extension is removed only to be made anew: it is left alone where the other writer was seen to do just that.
+        """
+        anew = bool(change.found and change.found.trouble)
+
+        async def overtaken() -> bool | None:
+            nonlocal anew
+            present = await self._machines.read(machine.id)
+            found = change.wanted.of(present)
+            if found is None:
+                return change.verb == "remove"
+            if found.busy:
+                anew = anew or found.provisioning_state.lower() in ("creating", "deleting")
+                return None
+            mine = (change.verb == "remove" and not anew) or change.wanted.state == "absent" or change.wanted.protected_settings is not None
+            if mine or changes(change.wanted, present, written=True):
+                return False
+            self._made_anew.setdefault(ids.key(machine.id), set()).add(change.wanted.kind)
+            return True
+
+        return overtaken
+
     async def _write(self, machine: Machine, change: Change, seconds: float) -> None:
         parsed = ids.parse(machine.id)
         operations = self._azure.compute(parsed.subscription).virtual_machine_extensions
@@ -370,7 +396,8 @@ class Extensions(Step[Seen]):
             "install": lambda polling: operations.begin_create_or_update(*place, _resource(machine, change), polling=polling),
             "update": lambda polling: operations.begin_update(*place, _update(change), polling=polling),
         }
-        await write(self._azure, f"{change.verb} extension {change.name}", machine.id, calls[change.verb], seconds)
+        asked = f"{change.verb} extension {change.name}"
+        await write(self._azure, asked, machine.id, calls[change.verb], seconds, self._overtaken(machine, change))
 
 
 def _requests(machine: Machine, change: Change) -> tuple[tuple[str, str], ...]:

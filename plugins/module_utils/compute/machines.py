@@ -377,20 +377,36 @@ def _identity_block(machine: Machine, missing: Sequence[str]) -> dict[str, Any]:
     return {"type": "SystemAssigned, UserAssigned" if system else "UserAssigned", "userAssignedIdentities": {one: {} for one in missing}}
 
 
-async def write(azure: Any, asked: str, machine_id: str, begin: Callable[..., Awaitable[Any]], seconds: float) -> None:
+async def write(
+    azure: Any,
+    asked: str,
+    machine_id: str,
+    begin: Callable[..., Awaitable[Any]],
+    seconds: float,
+    overtaken: Callable[[], Awaitable[bool | None]] | None = None,
+) -> None:
     """Carry out one write of a machine or its extensions, tried again while another writer is in the way.
 
-    begin: as for arm.session.Azure.run. Raises AzureError, TimedOut.
+    begin: as for arm.session.Azure.run. overtaken: tells whether that other writer has done what this write is for; None while it is at
+    it. Raises AzureError, TimedOut.
     """
     clock = asyncio.get_running_loop().time
-    end, interval = clock() + seconds, FIRST_TRY
+    end, interval, send = clock() + seconds, FIRST_TRY, True
     while True:
         try:
-            await azure.run(asked, machine_id, begin, max(end - clock(), 1))
-            return
+            if send:
+                await azure.run(asked, machine_id, begin, max(end - clock(), 1))
+                return
         except AzureError as error:
-            if (error.code or "").lower() not in IN_THE_WAY or clock() + interval >= end:
+            if (error.code or "").lower() not in IN_THE_WAY:
                 raise
+            trouble = error
+        if clock() + interval >= end:
+            raise trouble
+        over = await overtaken() if overtaken else False
+        if over:
+            return
+        send = over is not None
         await azure.pause(interval)
         interval = min(interval * 2, LONGEST_TRY)
 

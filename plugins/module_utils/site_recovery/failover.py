@@ -323,7 +323,8 @@ def plan(wish: Wish, standing: Standing, followed: Followed | None) -> list[Acti
     other = next((job for job in standing.running if job.scenario in EXCLUSIVE and not (over and job.scenario in verb.beside)), None)
     if other:
         running = f"the job {failover_jobs.called(other)} runs on it since {other.started}"
-        raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end.")
+        way_out = ", or stop it with the action cancel" if other.scenario in ACTIONS["cancel"].stops else ""
+        raise AzureDRError(f"Cannot {text} now: {running}. Wait for it to end{way_out}.")
     if wish.action == "commit" and not any(map(failed_over, standing.items)):
         raise AzureDRError(refusal(verb, text, standing))
     if all(tested_lately(wish, item) for item in _open(verb, standing)):

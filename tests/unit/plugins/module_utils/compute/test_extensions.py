@@ -208,6 +208,16 @@ class FakeAzure:
     def virtual_machine_extensions(self) -> FakeAzure:
         return self
 
+    @property
+    def virtual_machines(self) -> FakeAzure:
+        return self
+
+    def get(self, *args: Any, expand: str) -> None:
+        return None
+
+    async def read(self, asked: str, resource_id: str, get: Any) -> View:
+        return {"id": resource_id, "name": "web", "properties": {"storageProfile": {"osDisk": {"osType": "Linux"}}}}
+
     def begin_create_or_update(self, *args: Any, polling: Any) -> None:
         self.sent.append(("PUT", *args))
 
