@@ -303,7 +303,7 @@ notes:
   - Azure lets one extension be written at a time on a machine, and a subscription change 10 resources a second after a
     start of 200. The result's RV(summary.minimum_duration) tells what that means for the machines chosen.
   - The sign-in needs the roles Virtual Machine Contributor on the machines and Monitoring Contributor on machines,
-    rules and endpoints; in addition Site Recovery Reader on the vault for O(recovery_plan).
+    rules and endpoints; in addition Reader on the vault for O(recovery_plan).
 seealso:
   - module: cloudops.azure_dr.asr_failover
   - name: Azure Monitor Agent requirements

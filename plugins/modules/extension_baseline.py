@@ -52,7 +52,7 @@ options:
     default: 0
 notes:
   - Run it on a schedule, and keep the file where the failed region does not matter, such as a repository or a mounted volume.
-  - The sign-in needs the role Reader on the machines; in addition Site Recovery Reader on the vault for O(recovery_plan).
+  - The sign-in needs the role Reader on the machines, and on the vault for O(recovery_plan).
 seealso:
   - module: cloudops.azure_dr.ama_reinstall
 extends_documentation_fragment:

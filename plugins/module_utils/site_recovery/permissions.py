@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -87,8 +88,8 @@ async def look(azure: Any, params: Mapping[str, Any]) -> Wire:
     }
 
 
-async def _answers(azure: Any, wanted: Iterable[Need]) -> dict[Need, bool | None]:
-    return {need: await azure.permissions.granted(need) for need in wanted}
+async def _answers(azure: Any, wanted: Sequence[Need]) -> dict[Need, bool | None]:
+    return dict(zip(wanted, await asyncio.gather(*map(azure.permissions.granted, wanted)), strict=True))
 
 
 def _view(need: Need) -> Wire:
