@@ -109,7 +109,8 @@ class Journal:
     def __init__(self, directory: str | Path, run: Run) -> None:
         self.run = run
         self.file: Path | None = None
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._unread: list[str] = []
         self._directory = Path(directory).expanduser()
         self._handle: int | None = None
         self._open: dict[str, dict[str, View | None]] = {}
@@ -125,6 +126,12 @@ class Journal:
         now = datetime.now(UTC)
         name = f"{now:%Y%m%dT%H%M%SZ}-{module}-{secrets.token_hex(3)}"
         return cls(directory, Run(name, module, socket.gethostname(), os.getpid(), _user(), cloud, _clock()))
+
+    @property
+    def warnings(self) -> list[str]:
+        unread = f"{self._directory}: {', '.join(self._unread[:5])}{f' and {len(self._unread) - 5} more' if len(self._unread) > 5 else ''}"
+        told = [f"Journals that cannot be read, so that what their runs left half-way is not known, in {unread}."] if self._unread else []
+        return self._warnings + told
 
     @property
     def name(self) -> str | None:
@@ -219,7 +226,7 @@ class Journal:
                     f"The {other.run} is at work on {names} since {other.run.started}, for {other.run.user}. Both are brought to the same "
                     f"end. It runs as long as its journal is locked: {other.path}."
                 )
-        self.warnings += told
+        self._warnings += told
         return told
 
     async def close(self) -> None:
@@ -315,11 +322,11 @@ class Journal:
         except OSError as exc:
             self._others[name] = None
             if not isinstance(exc, FileNotFoundError):
-                self._warn(f"The journal {other.path} cannot be read ({exc.strerror}), so what its run left half-way is not known.")
+                self._unread.append(f"{name} ({exc.strerror})")
 
     def _warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
+        if text not in self._warnings:
+            self._warnings.append(text)
 
 
 class _Other:
