@@ -295,7 +295,7 @@ def _row(before: View | None, wanted: Wanted, seen: Sequence[View]) -> View:
         missing = found["message"] or f"its provisioning state is {found['provisioning_state']}"
     else:
         differing = [name for name in SHORT if found[name] != wished[name]]
-        missing = f"its {', '.join(differing)} differs" if differing else None
+        missing = f"it differs in {', '.join(differing)}" if differing else None
     return _entry(wanted.name or wanted.type, _short(before), _short(found), missing=missing)
 
 

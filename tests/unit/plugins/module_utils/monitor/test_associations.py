@@ -208,3 +208,54 @@ def test_machines_are_looked_at_where_lists_do_not_tell_or_do_not_pay() -> None:
     azure = Lists(rule=[], near=[], far=[])
     assert foretold(azure, associations.MANY - 1)[1] is None and azure.reads == 0
     assert foretold(azure, place=Place("westeurope", "linux", associations.Source("northeurope", ())))[1] is None
+
+
+def restoring(region: str, *had: Any, rules: Any = (), endpoints: Any = ()) -> tuple[Associations, Place]:
+    """The step for a machine in West Europe whose source, in `region`, had those associations; and the machine's place."""
+    record = {"region": region, "associations": [associations.recorded(one) for one in had]}
+    place = Place("westeurope", "linux", associations.source(record))
+    return Associations(None, "present", rules, endpoints, lambda target: place), place
+
+
+def test_what_the_source_had_comes_back_under_its_names_with_the_endpoint_of_the_own_region() -> None:
+    had = [association("mine", RULE, description="By hand."), association("configurationAccessEndpoint", endpoint=FAR, description="Ours.")]
+    step, place = restoring("northeurope", *had, rules=[Rule(RULE), Rule(OTHER)], endpoints=ENDPOINTS)
+    assert sent(step.plan(WEB, Seen((), place))) == [
+        ("PUT", "mine", {"dataCollectionRuleId": RULE, "description": "By hand."}),
+        ("PUT", "dcra-other", {"dataCollectionRuleId": OTHER}),
+        ("PUT", "configurationAccessEndpoint", {"dataCollectionEndpointId": NEAR, "description": "Ours."}),
+    ]
+    there = (association("other-name", RULE.upper()), association("x", OTHER), association("configurationAccessEndpoint", endpoint=NEAR))
+    seen = Seen(there, place)
+    assert step.plan(WEB, seen) == [] and step.refused(WEB, seen) is None
+    rows = step.table(WEB, step.view(seen)["associations"])
+    assert [(row["name"], row["before"], row["after"], row["missing"]) for row in rows] == [
+        ("other-name", RULE, RULE.upper(), None),
+        ("configurationAccessEndpoint", FAR, NEAR, None),
+    ]
+    assert [row["missing"] for row in step.table(WEB, [])] == ["it is not there"] * 2
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoints", "had", "associated"),
+    [
+        ("northeurope", ENDPOINTS, None, None),  # the source had none
+        ("westeurope", [], FAR, FAR),  # the source is in the same region
+        ("westeurope", ENDPOINTS, FAR, NEAR),
+    ],
+)
+def test_an_endpoint_is_restored_only_where_the_source_had_one(region: str, endpoints: Any, had: Any, associated: Any) -> None:
+    step, place = restoring(region, *([association("configurationAccessEndpoint", endpoint=had)] if had else []), endpoints=endpoints)
+    plan = sent(step.plan(WEB, Seen((), place)))
+    assert [body["dataCollectionEndpointId"] for _method, _name, body in plan] == ([associated] if associated else [])
+    assert step.refused(WEB, Seen((), place)) is None
+
+
+@pytest.mark.parametrize("endpoints", [[], ENDPOINTS[:1]])
+def test_without_an_endpoint_for_the_region_all_else_is_restored_and_it_is_said_what_is_missing(endpoints: Any) -> None:
+    had = [association("mine", RULE), association("configurationAccessEndpoint", endpoint=FAR)]
+    step, place = restoring("northeurope", *had, endpoints=endpoints)
+    assert [name for _method, name, _body in sent(step.plan(WEB, Seen((), place)))] == ["mine"]
+    told = str(step.refused(WEB, Seen((), place)))
+    assert all(word in told for word in ("far", "northeurope", "westeurope", "data_collection_endpoint_ids"))
+    assert "no data collection endpoint" in step.table(WEB, [])[1]["missing"]
