@@ -349,13 +349,15 @@ EXAMPLES = r"""
   vars:
     insights: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers/Microsoft.Insights
 
-- name: Give the web servers of a resource group the agent, signing in with a user-assigned identity
+- name: Give the web servers of a resource group the agent, signing in with a user-assigned identity, and see their data arrive
   cloudops.azure_dr.ama_reinstall:
     resource_group: rg-shop-neu
     tags:
       - application:shop
       - tier:web
     user_assigned_identity_id: "{{ monitoring }}/Microsoft.ManagedIdentity/userAssignedIdentities/id-shop-monitoring"
+    prove:
+      workspace_id: "{{ monitoring }}/Microsoft.OperationalInsights/workspaces/log-shop"
   vars:
     monitoring: /subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-monitor-weu/providers
 
