@@ -30,7 +30,8 @@ class Request:
     """One request: path as sent (no host, no query), query and headers (lower-case names), the parsed JSON body or None.
 
     base_url: where the client found us, for links in answers. outcome: how the operation that this request begins shall end,
-    when a fault rule says so ({"status", "code", "message"}); None = well.
+    when a fault rule says so ({"status", "code", "message", "item", "machine"}); None = well. lifetime: seconds that the token lives
+    which it asks for, when a fault rule says so.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Request:
     body: Any = None
     base_url: str = "https://localhost"
     outcome: dict[str, Any] | None = None
+    lifetime: float | None = None
 
     @property
     def api_version(self) -> str:

@@ -8,19 +8,25 @@ from __future__ import annotations
 import fnmatch
 import random
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import files, sign_in
 from .cloud import Request, Response
+from .operations import NEVER_ENDS
+from .permissions import action_of
+from .refusals import refuse
 
 METHODS = {"GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"}
 MATCH = {"method", "path", "query", "body"}
 WHEN = {"after", "count", "probability"}
-DO = {"delay", "status", "body", "headers", "drop", "operation"}
+DO = {"delay", "status", "body", "headers", "drop", "operation", "lifetime"}
+ENDS = ("Succeeded", "PartiallySucceeded", "CompletedWithInformation", "Failed", "Cancelled", "Canceled", NEVER_ENDS)
+MACHINES = ("silent", "missing")
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Rule:
         return (
             (not self.methods or request.method in self.methods)
             and self.path.fullmatch(request.path) is not None
-            and _holds(request.query, self.query)
+            and _holds({name.lower(): value for name, value in request.query.items()}, self.query)
             and (self.body is None or _holds(request.body, self.body))
         )
 
@@ -80,14 +86,27 @@ class Rule:
         """How the operation that the request begins shall end."""
         return self.do.get("operation")
 
-    def response(self) -> Response | None:
-        """The answer that stands in for the cloud's own."""
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds that the token lives which the request is for."""
+        return self.do.get("lifetime")
+
+    def response(self, request: Request) -> Response | None:
+        """The answer that stands in for the cloud's own. Where the rule gives no body, 401 and 403 are worded as Resource Manager's for a
+        token that has expired and for a permission that is missing."""
         if "status" not in self.do:
             return None
         status = HTTPStatus(self.do["status"])
-        code = status.phrase.title().replace(" ", "")
-        body = self.do.get("body", {"error": {"code": code, "message": "A fault rule of the rehearsal answered."}})
-        return Response(status.value, body, {name: str(value) for name, value in self.do.get("headers", {}).items()})
+        refusal = refuse(status, status.phrase.title().replace(" ", ""), "A fault rule of the rehearsal answered.")
+        if request.path.lower().startswith("/subscriptions"):
+            if status == HTTPStatus.UNAUTHORIZED:
+                refusal = sign_in.expired(request, time.time() - 60)
+            elif status == HTTPStatus.FORBIDDEN:
+                action = f"perform action '{action_of(request)}' over scope '{request.path}'"
+                refusal = refuse(status, "AuthorizationFailed", f"The client does not have authorization to {action}.")
+        headers = {name.lower(): str(value) for name, value in self.do.get("headers", {}).items()}
+        body = self.do.get("body", refusal.body)
+        return Response(status.value, body, {name.lower(): value for name, value in refusal.headers.items()} | headers)
 
 
 def load(file: Path, seed: int) -> list[Rule]:
@@ -133,7 +152,7 @@ def _rule(number: int, rule: Any, seed: int) -> Rule:
         number,
         methods,
         re.compile(fnmatch.translate(path), re.IGNORECASE),
-        query,
+        {str(name).lower(): value for name, value in query.items()},
         match.get("body"),
         after,
         count,
@@ -144,9 +163,9 @@ def _rule(number: int, rule: Any, seed: int) -> Rule:
 
 
 def _check_do(do: Mapping[str, Any]) -> None:
-    kinds = [name for name in ("status", "drop", "operation") if name in do]
+    kinds = [name for name in ("status", "drop", "operation", "lifetime") if name in do]
     if len(kinds) > 1 or not (kinds or "delay" in do):
-        raise ValueError("do takes one of status, drop and operation, and a delay beside it or alone")
+        raise ValueError("do takes one of status, drop, operation and lifetime, and a delay beside it or alone")
     if "status" not in do and ("body" in do or "headers" in do):
         raise ValueError("body and headers belong to a status")
     if "status" in do:
@@ -155,12 +174,23 @@ def _check_do(do: Mapping[str, Any]) -> None:
     if "drop" in do and do["drop"] not in ("before", "after"):
         raise ValueError(f"drop is {do['drop']!r}, neither before nor after")
     if "operation" in do:
-        operation = do["operation"]
-        if not isinstance(operation, Mapping) or not (operation.get("status") or operation.get("code")):
-            raise ValueError("operation is an object with a status or a code, and a message")
-    delay = do.get("delay", 0)
-    if isinstance(delay, bool) or not isinstance(delay, int | float) or delay < 0:
-        raise ValueError(f"delay is {delay!r}, not simulated seconds")
+        _check_operation(do["operation"])
+    for name, unit in (("delay", "simulated seconds"), ("lifetime", "seconds on the wall's clock")):
+        seconds = do.get(name, 0)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+            raise ValueError(f"{name} is {seconds!r}, not {unit}")
+
+
+def _check_operation(operation: Any) -> None:
+    if not isinstance(operation, Mapping) or not (operation.get("status") or operation.get("code") or operation.get("machine")):
+        raise ValueError("operation is an object with a status or a code, and a message, or with a machine")
+    if operation.get("status", NEVER_ENDS) not in ENDS:
+        raise ValueError(f"the operation's status is {operation['status']!r}, none of {', '.join(ENDS)} ({NEVER_ENDS}: it never ends)")
+    if operation.get("machine", MACHINES[0]) not in MACHINES:
+        raise ValueError(f"the operation's machine is {operation['machine']!r}, none of {', '.join(MACHINES)}")
+    names = operation.get("item", [])
+    if not all(isinstance(name, str) for name in ([names] if isinstance(names, str) else names)):
+        raise ValueError(f"the operation's item is {names!r}, not a name or a list of names")
 
 
 def _check_headers(headers: Any) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .cloud import Cloud, Request
 
 SUCCESS = frozenset({"Succeeded", "PartiallySucceeded", "CompletedWithInformation"})
+NEVER_ENDS = "InProgress"  # the status in a fault rule of an operation that goes on for ever
 
 
 @dataclass
@@ -34,6 +35,10 @@ class Operation:
     then: str | None = None
     otherwise: str | None = None
     arguments: dict[str, Any] | None = None
+
+    @property
+    def never_ends(self) -> bool:
+        return (self.outcome or {}).get("status") == NEVER_ENDS
 
     @property
     def succeeded(self) -> bool:
@@ -74,8 +79,8 @@ class Operations:
         return operation
 
     def finish(self, cloud: Cloud, operation: Operation, status: str = "Succeeded", error: dict[str, Any] | None = None) -> None:
-        """End an operation now, in `status` unless a fault says otherwise, and do what follows from it."""
-        if operation.ended is not None:
+        """End an operation now, in `status` unless a fault says otherwise, and do what follows from it; one that never ends goes on."""
+        if operation.ended is not None or operation.never_ends:
             return
         outcome = operation.outcome or {}
         operation.ended = cloud.clock.now
@@ -95,7 +100,11 @@ class Operations:
 def outcome_error(outcome: dict[str, Any]) -> dict[str, Any] | None:
     """The error that a fault rule gives an operation: {"code", "message", ...} or None."""
     return (
-        {"message": "The operation was made to fail by a fault rule.", **{k: v for k, v in outcome.items() if k != "status"}}
+        {
+            "message": "The operation was made to fail by a fault rule.",
+            **{k: v for k, v in outcome.items() if k not in ("status", "item", "machine")},
+            "code": str(outcome["code"]),
+        }
         if outcome.get("code")
         else None
     )

@@ -90,8 +90,8 @@ class Server:
         rule = None if controls.meant(request) else faults.first(self.rules, request)
         if rule is not None and rule.delay:
             await asyncio.sleep(self.cloud.clock.wall_seconds(rule.delay))
-        request.outcome = rule.operation if rule else None
-        response = None if rule and rule.drop == "before" else (rule and rule.response()) or self._guarded(answer, request)
+        request.outcome, request.lifetime = (rule.operation, rule.lifetime) if rule else (None, None)
+        response = None if rule and rule.drop == "before" else (rule and rule.response(request)) or self._guarded(answer, request)
         if response is not None:
             self._finish(response)
         dropped = rule is not None and rule.drop is not None

@@ -23,7 +23,7 @@ from urllib.parse import quote
 from .cloud import Request, Response
 from .refusals import Refusal
 
-LIFETIME = 3600  # seconds on the wall's clock: clients renew their tokens by it
+LIFETIME = 3600  # seconds on the wall's clock, unless a fault rule says otherwise: clients renew their tokens by it
 WRONG = "wrong"
 _TOKEN = re.compile(r"/([^/]+)/oauth2(?:/v2\.0)?/token", re.I)
 _OPENID = re.compile(r"/([^/]+)(?:/v2\.0)?/\.well-known/openid-configuration", re.I)
@@ -51,12 +51,14 @@ def principal(request: Request) -> Principal:
     except (KeyError, TypeError, ValueError) as problem:
         raise _unauthorized(request, "InvalidAuthenticationToken", "The access token is invalid.") from problem
     if expires <= now:
-        raise _unauthorized(
-            request,
-            "ExpiredAuthenticationToken",
-            f"The access token expiry UTC time '{_utc(expires)}' is earlier than current UTC time '{_utc(now)}'.",
-        )
+        raise expired(request, expires)
     return who
+
+
+def expired(request: Request, moment: float) -> Refusal:
+    """ARM's 401 for a token that expired at that moment."""
+    message = f"The access token expiry UTC time '{_utc(moment)}' is earlier than current UTC time '{_utc(time.time())}'."
+    return _unauthorized(request, "ExpiredAuthenticationToken", message)
 
 
 def audience(request: Request) -> str:
@@ -86,7 +88,7 @@ def imds(request: Request) -> Response:
     """The token that the instance metadata service of a VM gives out."""
     if request.headers.get("metadata", "").lower() != "true":
         return Response(400, {"error": "invalid_request", "error_description": "Required metadata header not specified"})
-    return _managed_identity(request.query)
+    return _managed_identity(request.query, _lifetime(request))
 
 
 def _app_service(request: Request) -> Response:
@@ -98,20 +100,24 @@ def _app_service(request: Request) -> Response:
     )
     if not allowed:
         return Response(401, {"statusCode": 401, "message": "The header X-IDENTITY-HEADER is missing."})
-    return _managed_identity({**request.query, **_form(request)})
+    return _managed_identity({**request.query, **_form(request)}, _lifetime(request))
 
 
 def _form(request: Request) -> dict[str, str]:
     return request.body if isinstance(request.body, dict) else {}
 
 
-def _managed_identity(asked: Any) -> Response:
+def _lifetime(request: Request) -> int:
+    return LIFETIME if request.lifetime is None else int(request.lifetime)
+
+
+def _managed_identity(asked: Any, lifetime: int) -> Response:
     resource = asked.get("resource")
     if not resource:
         return Response(400, {"error": "invalid_request", "error_description": "Required query variable 'resource' is missing"})
     names = ("client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id")
     identity = next((asked[name] for name in names if asked.get(name)), "system-assigned")
-    token, expires = _issue(identity, _object_id("home"), resource)
+    token, expires = _issue(identity, _object_id("home"), resource, lifetime)
     return Response(
         200,
         {
@@ -120,9 +126,9 @@ def _managed_identity(asked: Any) -> Response:
             "resource": resource,
             "token_type": "Bearer",
             "expires_on": str(expires),
-            "expires_in": str(LIFETIME),
-            "ext_expires_in": str(LIFETIME),
-            "not_before": str(expires - LIFETIME),
+            "expires_in": str(lifetime),
+            "ext_expires_in": str(lifetime),
+            "not_before": str(expires - lifetime),
         },
     )
 
@@ -158,8 +164,9 @@ def _token(request: Request, tenant: str) -> Response:
     else:
         return _refused(400, "unsupported_grant_type", f"AADSTS70003: The app requested an unsupported grant type '{grant}'.")
     audience = form.get("resource") or form.get("scope", "").split(" ")[0].removesuffix("/.default")
-    token, _expires = _issue(client, tenant, audience, user)
-    body: dict[str, Any] = {"token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME, "access_token": token}
+    lifetime = _lifetime(request)
+    token, _expires = _issue(client, tenant, audience, lifetime, user)
+    body: dict[str, Any] = {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
     if user:
         body |= _signed_in_user(client, tenant, user, form.get("scope", ""), request.base_url)
     return Response(200, body)
@@ -188,7 +195,7 @@ def _signed_in_user(client: str, tenant: str, user: str, scope: str, base_url: s
     }
 
 
-def _issue(client: str, tenant: str, audience: str, user: str = "") -> tuple[str, int]:
+def _issue(client: str, tenant: str, audience: str, lifetime: int, user: str = "") -> tuple[str, int]:
     """An access token, unsigned, and when it expires (seconds since 1970)."""
     now = int(time.time())
     person = _object_id(user or client)
@@ -197,7 +204,7 @@ def _issue(client: str, tenant: str, audience: str, user: str = "") -> tuple[str
         "iss": f"https://sts.windows.net/{tenant}/",
         "iat": now,
         "nbf": now,
-        "exp": now + LIFETIME,
+        "exp": now + lifetime,
         "appid": client,
         "oid": person,
         "sub": person,
@@ -205,7 +212,7 @@ def _issue(client: str, tenant: str, audience: str, user: str = "") -> tuple[str
         "idtyp": "user" if user else "app",
         "ver": "1.0",
     }
-    return _jwt(claims | ({"upn": user} if user else {})), now + LIFETIME
+    return _jwt(claims | ({"upn": user} if user else {})), now + lifetime
 
 
 def _object_id(name: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.client
+from pathlib import Path
 
 import pytest
 import yaml
@@ -119,18 +120,59 @@ def test_sign_in_can_fail_too(edge):
     assert served.send("POST", "/t/oauth2/v2.0/token", "grant_type=x", {"Content-Type": "application/x-www-form-urlencoded"}).status == 500
 
 
+def test_an_operation_can_go_on_for_ever(edge):
+    served = edge({"match": {"method": "PUT"}, "do": {"operation": {"status": "InProgress"}}})
+    served.arm("PUT", SLOW, {})
+    assert served.arm("GET", SLOW).body == {"status": "InProgress", "error": None}
+
+
+def test_401_and_403_are_worded_as_resource_managers(edge):
+    served = edge(
+        {"match": {"path": "/subscriptions/*"}, "count": 1, "do": {"status": 401}},
+        {"match": {"path": "/subscriptions/*"}, "do": {"status": 403}},
+    )
+    expired, forbidden = served.arm("GET", THING), served.arm("GET", THING)
+    assert expired.body["error"]["code"] == "ExpiredAuthenticationToken"
+    assert expired.headers["www-authenticate"].startswith("Bearer authorization_uri=")
+    assert forbidden.body["error"]["code"] == "AuthorizationFailed" and "Contoso.Test/things/read" in forbidden.body["error"]["message"]
+
+
+def test_a_token_can_live_shorter(edge):
+    served = edge({"match": {"path": "*/oauth2/v2.0/token"}, "do": {"lifetime": 0}})
+    assert served.arm("GET", THING).body["error"]["code"] == "ExpiredAuthenticationToken"
+
+
+def test_names_in_a_query_match_in_any_letter_case(edge):
+    served = edge({"match": {"query": {"$skiptoken": "*"}}, "do": {"status": 500}})
+    assert served.arm("GET", THING, query="api-version=2024-01-01&$skipToken=2").status == 500
+    assert served.arm("GET", THING).status == 200
+
+
+def test_each_example_of_the_readme_is_a_rule(tmp_path):
+    text = (Path(faults.__file__).parent / "README.md").read_text()
+    examples = [block.partition("```")[0] for block in text.split("```yaml\n")[1:] if block.lstrip("# \nafults.yml").startswith("- ")]
+    assert len(examples) == 2
+    for example in examples:
+        (tmp_path / "faults.yml").write_text(example)
+        assert len(faults.load(tmp_path / "faults.yml", 0)) > 4
+
+
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
         ({"match": {"verb": "GET"}, "do": {"status": 500}}, "match has no verb"),
-        ({"do": {"status": 500, "drop": "before"}}, "one of status, drop and operation"),
+        ({"do": {"status": 500, "drop": "before"}}, "one of status, drop, operation and lifetime"),
         ({"do": {"drop": "sometimes"}}, "neither before nor after"),
         ({"do": {"status": 999}}, "999"),
         ({"do": {"status": 429, "headers": {"Retry-After": "soon"}}}, "Retry-After is 'soon'"),
         ({"match": {"method": "FETCH"}, "do": {"status": 500}}, "method is FETCH"),
         ({"match": {"query": "x"}, "do": {"status": 500}}, "query is 'x'"),
         ({"do": {"operation": {}}}, "operation is an object with a status or a code"),
+        ({"do": {"operation": {"status": "Broken"}}}, "status is 'Broken', none of Succeeded"),
+        ({"do": {"operation": {"machine": "gone"}}}, "machine is 'gone', none of silent, missing"),
+        ({"do": {"operation": {"code": "1", "item": [1]}}}, "item is [1], not a name"),
         ({"do": {"delay": -1}}, "not simulated seconds"),
+        ({"do": {"lifetime": "short"}}, "not seconds on the wall's clock"),
         ({"count": 0, "do": {"status": 500}}, "count is 0"),
         ({"probability": 2, "do": {"status": 500}}, "probability is 2"),
         ({"match": {}}, "do is None"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...resource_types import ResourceType
 from . import automatic, published  # noqa: F401 (automatic: what it registers)
 from .extensions import Extension
-from .instance_view import agent_ready
+from .instance_view import agent_ready, silence
 from .machines import Locations, Machine
 from .operations import OperationStatus
 from .recovered import machine, power, recover, remove
@@ -23,4 +23,4 @@ def types() -> list[ResourceType]:
     return [Machine(), Extension(), Locations(), OperationStatus(), *scale_sets, *published.types()]
 
 
-__all__ = ["agent_ready", "machine", "power", "recover", "remove", "types"]
+__all__ = ["agent_ready", "machine", "power", "recover", "remove", "silence", "types"]

@@ -30,6 +30,7 @@ MACHINE = "Microsoft.Compute/virtualMachines"
 EXTENSION = "Microsoft.Compute/virtualMachines/extensions"
 POWER = {"running": "VM running", "stopped": "VM stopped", "deallocated": "VM deallocated"}
 READY = "ProvisioningState/succeeded"
+NEVER = 1e10  # seconds, some centuries
 NEWEST = {"microsoft.ostcextensions.vmaccessforlinux": "1.5.11"}
 """The newest build of a handler, where one is known (recorded traffic): what autoUpgradeMinorVersion installs."""
 
@@ -54,6 +55,12 @@ def set_power(cloud: Cloud, machine: str, state: str) -> None:
     private["power"] = state
     if state == "running":
         private["agent_ready_at"] = cloud.clock.now + agent_start(machine)
+    cloud.changed(machine)
+
+
+def silence(cloud: Cloud, machine: str) -> None:
+    """The VM agent does not report any more, until the machine is started anew."""
+    cloud.store.private(machine)["agent_ready_at"] = cloud.clock.now + NEVER
     cloud.changed(machine)
 
 

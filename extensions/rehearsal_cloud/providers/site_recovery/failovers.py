@@ -350,7 +350,18 @@ def _act(cloud: Cloud, job: str, item: str, word: str, options: Body) -> None:
     if options.get("sourceSiteOperations") == "Required" and not shut_down(cloud, body):
         warn_of_source(cloud, job, body)
     ACTIONS[word].apply(cloud, body, options)
+    operation = cloud.operations.get(job.rsplit("/", 1)[-1])
+    afflict(cloud, body, word, ((operation and operation.outcome) or {}).get("machine"))
     tell_job(cloud, job)
+
+
+def afflict(cloud: Cloud, item: Body, word: str, affliction: str | None) -> None:
+    """What a fault rule does to the machine that a failover has made: it is missing, or silent, its VM agent never reports."""
+    machine = recovered_machine(item, test=word == "testfailover")
+    if affliction == "missing":
+        compute.remove(cloud, machine)
+    elif affliction == "silent":
+        compute.silence(cloud, machine)
 
 
 def tell_job(cloud: Cloud, job: str) -> None:

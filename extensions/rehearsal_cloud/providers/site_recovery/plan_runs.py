@@ -8,7 +8,8 @@ together, a group after the one before. Actions of a group come before and after
 Every other action is one step for all machines. The form of the tasks is recorded traffic; the split of the time is chosen.
 
 A fault that names items ({"item": NAME or [NAMES], "code": ..., "message": ...}) fails those machines alone: their child jobs
-fail, the others go on, and the run ends PartiallySucceeded (inferred; Failed when no machine is left).
+fail, the others go on, and the run ends PartiallySucceeded (inferred; Failed when no machine is left). With {"machine": ...} they do not
+fail, but come up missing or silent.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ...resource_types import Body
 from ...timeline import effect
 from . import replication
 from .base import current_scenario, entity_guid
-from .failovers import ACTIONS, job_details, shut_down, tell_job, warn_of_source
+from .failovers import ACTIONS, afflict, job_details, shut_down, tell_job, warn_of_source
 from .operations import begin
 from .scenarios import DESCRIPTIONS, SCENARIOS, Scenario, all_tasks, begin_task, create, end, end_task, job_error, task
 
@@ -53,7 +54,8 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
     tasks, steps = lay_out(cloud, plan, word, options)
     outcome = request.outcome or {}
     named = outcome.get("item") or []
-    named = [named] if isinstance(named, str) else named
+    named = [str(name).lower() for name in ([named] if isinstance(named, str) else named)]
+    affliction = outcome.get("machine")
     if named:
         request.outcome = None
     details = {**(job_details(cloud, word, options, items) or {}), "affectedObjectDetails": {}}
@@ -83,7 +85,9 @@ def start(cloud: Cloud, request: Request, plan: Body, word: str, options: Body) 
         items=ready,
         children={},
         failed=left if word in FAILOVERS else {},
-        faults={str(name).lower(): outcome_error(outcome) or NAMELESS for name in named},
+        faults={} if affliction else {name: outcome_error(outcome) or NAMELESS for name in named},
+        affliction=affliction,
+        afflicted=named,
         headers={name: value for name, value in request.headers.items() if name.startswith("x-ms-")},
     )
     for item in items:
@@ -285,6 +289,8 @@ def _step(cloud: Cloud, job: str, at: int) -> None:
         if one["taskId"] in current["tasks"]:
             end_task(one, cloud.clock.now)
     _roll_up(tasks, cloud.clock.now)
+    if operation.never_ends:
+        return
     wanted = (operation.outcome or {}).get("status", "Failed" if (operation.outcome or {}).get("code") else "Succeeded")
     if at + 1 == len(run["steps"]) or wanted not in SUCCESS:
         cloud.operations.finish(cloud, operation, *_verdict(run))
@@ -370,14 +376,8 @@ def _carry_out(cloud: Cloud, job: str, run: Body, identifier: str, phase: str) -
     item, child = cloud.store.get(identifier), cloud.store.get(run["children"].get(key(identifier), ""))
     if item is None or child is None or key(identifier) in run["failed"] or identifier not in run["items"]:
         return
-    fault = next(
-        (
-            error
-            for name, error in run["faults"].items()
-            if name in (item["name"].lower(), item["properties"]["friendlyName"].lower(), key(identifier))
-        ),
-        None,
-    )
+    names = (item["name"].lower(), item["properties"]["friendlyName"].lower(), key(identifier))
+    fault = next((error for name, error in run["faults"].items() if name in names), None)
     if phase == "shutdown":
         if not shut_down(cloud, item):
             warn_of_source(cloud, child["id"], item)
@@ -386,6 +386,8 @@ def _carry_out(cloud: Cloud, job: str, run: Body, identifier: str, phase: str) -
     elif phase == "apply":
         replication.release(cloud, identifier)
         ACTIONS[run["word"]].apply(cloud, item, run["options"])
+        if not run.get("afflicted") or any(name in names for name in run["afflicted"]):
+            afflict(cloud, item, run["word"], run.get("affliction"))
         tell_job(cloud, child["id"])
         end(cloud, child, "Succeeded")
 
