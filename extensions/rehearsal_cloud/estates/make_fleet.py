@@ -164,7 +164,9 @@ def extensions_of(vm: Body, system: str, which: str) -> list[Body]:
 def health(vm: Body, system: str) -> Body:
     kind = f"ApplicationHealth{system}"
     settings = {"protocol": "http", "port": 8080, "requestPath": "/health"}
-    return extension(vm, kind, "Microsoft.ManagedServices", kind, "1.0", enableAutomaticUpgrade=True, settings=settings)
+    body = extension(vm, kind, "Microsoft.ManagedServices", kind, "1.0", enableAutomaticUpgrade=True, settings=settings)
+    body["properties"]["instanceView"] = running(body["properties"])
+    return body
 
 
 def running(properties: Body) -> Body:

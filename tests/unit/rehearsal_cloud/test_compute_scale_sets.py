@@ -149,6 +149,26 @@ def test_a_rolling_scale_set_changes_batch_by_batch_and_the_operation_lasts_as_l
     assert lagging(inside) == []
 
 
+def test_a_newer_model_takes_the_place_of_a_rolling_upgrade(inside):
+    inside.cloud.seed([scale_set("Rolling", 4)])
+    first = inside.send("PUT", f"{SET}/extensions/AMA", {"properties": extension()["properties"]})
+    inside.later(70)
+    second = inside.send("PATCH", f"{SET}/extensions/AMA", {"properties": {"enableAutomaticUpgrade": True}})
+    inside.later(DAY)
+    assert (inside.operation(first)["status"], inside.operation(second)["status"]) == ("Canceled", "Succeeded")
+    assert lagging(inside) == []
+
+
+def test_only_a_change_of_the_capacity_makes_machines(inside):
+    inside.cloud.seed([scale_set(capacity=3, orchestration="Flexible")])
+    inside.send("PATCH", SET, {"tags": {"a": "b"}})
+    inside.later(DAY)
+    assert instances(inside) == []
+    inside.send("PATCH", SET, {"sku": {"capacity": 2}})
+    inside.later(DAY)
+    assert len(instances(inside)) == 2
+
+
 def test_a_change_of_the_policy_reaches_instances_by_itself_unless_manual(inside):
     policy = {"properties": {"upgradePolicy": {"automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": True}}}}
     for mode, expected in (("Manual", ["0", "1"]), ("Automatic", []), ("Rolling", [])):

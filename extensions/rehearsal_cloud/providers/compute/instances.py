@@ -44,6 +44,7 @@ def shown(cloud: Cloud, request: Request, body: Body) -> Body:
     extensions = extensions_of(cloud, body)
     properties: Body = {**body["properties"], "latestModelApplied": owner is None or not lags(cloud, owner, body)}
     properties["modelDefinitionApplied"] = "VirtualMachineScaleSet"
+    properties.pop("virtualMachineScaleSet", None)
     if "instanceview" in request.query.get("$expand", "").lower():
         properties["instanceView"] = health.machine_view(cloud, body, extensions)
     answer = {**body, "instanceId": body.get("instanceId", body["name"]), "properties": properties}
@@ -95,8 +96,9 @@ def members(cloud: Cloud, scale_set: Body) -> list[Body]:
         if not found and not private.get("populated"):
             found = [make(cloud, scale_set) for _count in range(capacity(scale_set))]
         private["populated"] = True
+    latest = model(scale_set)
     for one in found:
-        cloud.store.private(one["id"]).setdefault("model", model(scale_set))
+        cloud.store.private(one["id"]).setdefault("model", latest)
     return found
 
 
@@ -114,7 +116,8 @@ def chosen(cloud: Cloud, scale_set: Body, identifiers: list[str] | None) -> list
 
 def lags(cloud: Cloud, scale_set: Body, machine: Body) -> bool:
     """Whether an instance has an earlier model than its scale set."""
-    return bool(cloud.store.private(machine["id"]).setdefault("model", model(scale_set)) != model(scale_set))
+    latest = model(scale_set)
+    return bool(cloud.store.private(machine["id"]).setdefault("model", latest) != latest)
 
 
 def make(cloud: Cloud, scale_set: Body) -> Body:

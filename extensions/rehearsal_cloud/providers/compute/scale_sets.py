@@ -21,6 +21,7 @@ from .operations import announce
 
 if TYPE_CHECKING:
     from ...cloud import Cloud, Request, Response
+    from ...operations import Operation
 
 CHANGE_SECONDS = 20.0
 """Recorded traffic: a PUT of the policy took 20.6 s."""
@@ -84,7 +85,8 @@ class ScaleSet(ResourceType):
         scale_set_rules.check(wanted, known)
         changed = adopt(cloud, wanted, known)
         wanted["properties"]["provisioningState"] = "Updating" if known else "Creating"
-        operation = begin(cloud, request, wanted, CHANGE_SECONDS, changed)
+        resized = known is None or instances.capacity(known) != instances.capacity(wanted)
+        operation = begin(cloud, request, wanted, CHANGE_SECONDS, changed, resized)
         return announce(cloud, request, operation, wanted, 200 if known else 201, wanted)
 
     def delete(self, cloud: Cloud, request: Request, path: Path) -> Response:
@@ -133,9 +135,12 @@ def adopt(cloud: Cloud, wanted: Body, known: Body | None) -> bool:
     return known is not None and not same
 
 
-def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, changed: bool) -> Any:
-    """The operation of a change: done after `seconds`; with upgrade mode Rolling, when the instances have been changed batch by batch."""
-    rolling = changed and mode(scale_set) == "Rolling" and not rollouts.runs(cloud, scale_set)
+def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, changed: bool, resized: bool = False) -> Operation:
+    """The operation of a change: done after `seconds`; with upgrade mode Rolling, when the instances have been changed batch by batch.
+
+    A rolling upgrade that runs gives way to that of the newer model (inferred).
+    """
+    rolling = changed and mode(scale_set) == "Rolling"
     operation = cloud.operations.start(
         cloud,
         request,
@@ -144,8 +149,10 @@ def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, chang
         then="compute.scale_set.settled",
         otherwise="compute.scale_set.failed",
         identifier=scale_set["id"],
+        resized=resized,
     )
     if rolling:
+        rollouts.cancel(cloud, scale_set)
         rollouts.start_on(cloud, scale_set, "model", operation)
     else:
         (operation.arguments or {}).update(scale_set_actions.faults_of(operation))
@@ -185,7 +192,9 @@ def _summary(states: list[str]) -> list[Body]:
 
 
 @effect("compute.scale_set.settled")
-def _settled(cloud: Cloud, operation: str, identifier: str, fault: dict[str, Any] | None = None, faulty: list[str] | None = None) -> None:
+def _settled(
+    cloud: Cloud, operation: str, identifier: str, resized: bool, fault: dict[str, Any] | None = None, faulty: list[str] | None = None
+) -> None:
     """The change is done: as many instances as wanted, and with upgrade mode Automatic all of the latest model."""
     body = cloud.store.get(identifier)
     if body is None:
@@ -196,7 +205,7 @@ def _settled(cloud: Cloud, operation: str, identifier: str, fault: dict[str, Any
         scale_set_actions.bring(cloud, body, lagging, operation, fault, faulty)
         ended = cloud.operations.get(operation)
         body["properties"]["provisioningState"] = "Succeeded" if ended is None or ended.succeeded else "Failed"
-    if (body.get("sku") or {}).get("capacity") is not None:
+    if resized:
         instances.resize(cloud, body)
     published.look_later(cloud)
 
