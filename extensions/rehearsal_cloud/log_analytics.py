@@ -55,8 +55,12 @@ def answer(cloud: Cloud, request: Request, who: Principal) -> Response:
     if not isinstance(given, dict) or not isinstance(given.get("query"), str) or not given["query"].strip():
         raise _bad_argument({"code": "ParameterInvalidError", "message": "The query parameter is missing or empty"})
     now = datetime.fromtimestamp(cloud.clock.now, UTC)
-    rows = (row for workspace, chosen in sources for row in operational_insights.rows(cloud, workspace) if chosen(row))
-    table = kusto.Table(dict(operational_insights.COLUMNS), _within(rows, given.get("timespan"), now))
+
+    def rows(since: datetime | None = None) -> Iterable[Row]:
+        found = (row for workspace, chosen in sources for row in operational_insights.rows(cloud, workspace, since) if chosen(row))
+        return _within(found, given.get("timespan"), now)
+
+    table = kusto.Table(dict(operational_insights.COLUMNS), rows(), since=rows)
     try:
         columns, values = kusto.run(given["query"], {TABLE: table}, now).shown()
     except kusto.Refused as refused:

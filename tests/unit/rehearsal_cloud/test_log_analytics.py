@@ -169,6 +169,15 @@ def test_a_timespan_limits_what_is_asked(shop: Shop) -> None:
     assert shop.refused(query, timespan="soon")[1]["code"] == "BadArgumentError"
 
 
+def test_rows_that_are_not_made_are_none_that_were_asked_for(shop: Shop) -> None:
+    """A time in the first condition leaves out the making of older rows, a time that is denied does not."""
+    short, long = (
+        shop.ask(f"Heartbeat | where {condition} | count")["rows"]
+        for condition in ("TimeGenerated >= ago(30m)", "not(TimeGenerated < ago(30m))")
+    )
+    assert short == long != [[0]]
+
+
 @pytest.mark.parametrize(
     ("query", "columns", "rows"),
     [

@@ -11,6 +11,7 @@ of the first heartbeat, the end or None], ...]}}. The heartbeats themselves are 
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -200,12 +201,14 @@ def _spread(text: str, between: tuple[int, int]) -> float:
     return between[0] + zlib.crc32(text.encode()) % (between[1] - between[0] + 1)
 
 
-def rows(cloud: Cloud, workspace: Body) -> Iterator[dict[str, Any]]:
-    """The rows of the workspace's table Heartbeat that can be read by now."""
+def rows(cloud: Cloud, workspace: Body, since: datetime | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of the workspace's table Heartbeat that can be read by now; those from before `since` may be left out."""
     now = cloud.clock.now
+    oldest = now - workspace["properties"]["retentionInDays"] * 86400
+    earliest = max(oldest, since.timestamp()) if since else oldest
     for machine, sent in cloud.store.private(workspace["id"]).get("heartbeats", {}).items():
         for first, end in sent["spans"]:
-            moment = max(first, now - workspace["properties"]["retentionInDays"] * 86400)
+            moment = first + max(0, math.ceil((earliest - first) / INTERVAL)) * INTERVAL
             while moment < (now if end is None else end):
                 if moment + _spread(f"{machine} {moment:.0f}", INGESTION) <= now:
                     generated = datetime.fromtimestamp(moment, UTC)
