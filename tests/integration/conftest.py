@@ -111,10 +111,10 @@ class RunningCloud:
         """The exchanges that asked for a change."""
         return [one for one in self.traffic() if one["method"] != "GET" and one["path"].lower().startswith("/subscriptions/")]
 
-    def journals(self) -> list[list[dict[str, Any]]]:
-        """The lines of each journal that the modules have left in the home directory."""
-        files = sorted((self._traffic.parent / ".local/state/cloudops.azure_dr/journal").glob("*.jsonl"))
-        return [[json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")] for file in files]
+    @property
+    def home(self) -> Path:
+        """The home directory of the modules."""
+        return self._traffic.parent
 
     def list(self, path: str, api_version: str) -> list[dict[str, Any]]:
         """The resources of a list, read without any module."""

@@ -19,6 +19,7 @@ import estates
 import pytest
 import runbook
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 from conftest import RunningCloud
 from runbook import Body
 
@@ -113,6 +114,12 @@ def seen(cloud: RunningCloud, name: str, moment: Moment) -> int:
     )
 
 
+def open_on(cloud: RunningCloud, target: str) -> list[str]:
+    """What the journals in the modules' home directory have open on a target."""
+    journal = Journal.open(cloud.home / ".local/state/cloudops.azure_dr/journal", "test", cloud.told["resource_manager"])
+    return [entry.text for entry in journal.unfinished(target)]
+
+
 def kill(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
     limit = time.monotonic() + 60
     while process.poll() is None and not when():
@@ -124,8 +131,9 @@ def kill(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    names = [*MOMENTS, *RANDOM, "calm", "both-1", "both-2", "both-3"]
-    faults = [
+    names = [*MOMENTS, *RANDOM, "calm", "live", "both-1", "both-2", "both-3"]
+    faults: list[Body] = [{"match": {"method": "PUT", "path": "*/virtualMachines/live/extensions/*"}, "count": 1, "do": BUSY}]
+    faults += [
         {"match": {"method": one.method, "path": f"*/virtualMachines/{name}*{one.part}*"}, "count": one.refusals, "do": BUSY}
         for name, one in MOMENTS.items()
         if one.refusals
@@ -155,15 +163,10 @@ def test_killed_and_run_again_it_ends_as_an_undisturbed_run(running: RunningClou
     assert target["state"] in ("changed", "unchanged"), target
     assert len(target["resumed"]) == len(moment.left), target["resumed"]
     assert all(one["action"].startswith(text) for one, text in zip(target["resumed"], moment.left, strict=True)), target["resumed"]
-    assert picture(running, name) == calm
-
-
-def test_what_is_given_back_is_told_with_the_run_that_took_it_away(running: RunningCloud, calm: Body) -> None:
-    journals = running.journals()
-    installed = [one["sending"] for lines in journals for one in lines if "as it was before run" in one.get("sending", "")]
-    assert installed and all("ama_reinstall, process" in text for text in installed)
-    runs = {lines[0]["run"] for lines in journals}
-    assert all(text.partition("before run ")[2].partition(" ")[0] in runs for text in installed)
+    assert picture(running, name) == calm and open_on(running, machine_id(name)) == []
+    if moment.kills > 1:  # both runs were killed behind the removal, which was the first one's
+        removal = target["resumed"][0]
+        assert target["actions"][0].startswith(f"install extension AMA (as it was before run {removal['run']} (ama_reinstall, process ")
 
 
 def test_killed_at_random_moments_too(running: RunningCloud, calm: Body) -> None:
@@ -175,16 +178,38 @@ def test_killed_at_random_moments_too(running: RunningCloud, calm: Body) -> None
         began = time.monotonic()
         kill(running.start_module("ama_reinstall", wish(name)), lambda: time.monotonic() > began + last)
         result = running.run_module("ama_reinstall", wish(name))
-        assert not result.get("failed"), (last, result)
+        assert not result.get("failed") and open_on(running, machine_id(name)) == [], (last, result)
         return picture(running, name)
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(trial, RANDOM)) == [calm, calm]
 
 
-def test_behind_all_that_nothing_is_open(running: RunningCloud, calm: Body) -> None:
-    result = running.run_module("ama_reinstall", wish(*MOMENTS, *RANDOM), check=True)
-    assert not result["changed"] and [target["resumed"] for target in result["targets"]] == [[]] * len(MOMENTS | dict.fromkeys(RANDOM))
+def test_what_a_run_has_removed_that_still_lives_is_found_and_the_run_named(running: RunningCloud, calm: Body) -> None:
+    first = running.start_module("ama_reinstall", wish("live"))
+    try:
+        limit = time.monotonic() + 60
+        while not seen(running, "live", Moment("PUT", "/extensions/", 503, ())):
+            assert first.poll() is None and time.monotonic() < limit
+            time.sleep(0.01)
+        second = running.run_module("ama_reinstall", wish("live"))
+    finally:
+        first.kill()
+        first.communicate()
+    [target], warnings = second["targets"], json.dumps(second["warnings"])
+    assert target["state"] == "changed" and target["resumed"] == [] and picture(running, "live") == calm
+    assert f"process {first.pid} on" in warnings and "is at work on live" in warnings
+    left = open_on(running, machine_id("live"))  # a run that lives is not settled by another one, and this one was killed
+    assert [text.partition(" (")[0] for text in left] == ["remove extension AMA", "install extension AMA"]
+
+
+def test_a_failover_that_was_killed_is_told_by_the_run_that_goes_on(running: RunningCloud) -> None:
+    wanted = {"action": "test", "recovery_plan": "shop", "test_network_id": "none"}
+    kill(running.start_module("asr_failover", wanted), lambda: any(one["method"] == "POST" for one in running.writes()))
+    result = running.run_module("asr_failover", wanted)
+    assert not result.get("failed") and {target["state"] for target in result["targets"]} <= {"changed", "unchanged"}, result
+    assert all(target["resumed"][0]["action"] == "run the test failover of recovery plan shop" for target in result["targets"]), result
+    assert open_on(running, f"{estates.ASR}/replicationRecoveryPlans/shop") == []
 
 
 def test_two_at_once_on_the_same_machines_bring_them_to_the_same_end(running: RunningCloud, calm: Body) -> None:
