@@ -198,6 +198,11 @@ class Journal:
         found = [entry for other in self._known() for entry in other.entries(target_id)]
         return sorted(found, key=lambda entry: entry.time)
 
+    def taken_away(self, target_id: str) -> list[tuple[Run, View]]:
+        """What runs, this one among them, took away from a target and nobody has seen back, the oldest first, with the run that did."""
+        others = [(entry.run, entry.lost) for entry in self.unfinished(target_id) if entry.lost]
+        return others + [(self.run, lost) for lost in self._open.get(ids.key(target_id), {}).values() if lost]
+
     def settle(self, target_id: str, found: Callable[[View], bool]) -> None:
         """The target is in the wanted state: close what is open on it, of this run and of those that have ended.
 

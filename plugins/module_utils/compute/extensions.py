@@ -290,8 +290,7 @@ class Extensions(Step[Seen]):
     async def observe(self, target: Target) -> Seen:
         machine = await self._machines.look(target.id, "extensions")
         # Read after the look: what was seen to be gone is in the journal of who removed it, also if that was just now.
-        open_entries = self._journal.unfinished(target.id)
-        lost = tuple(Lost(owed, str(entry.run)) for entry in open_entries if (owed := _owed(machine, entry.lost)))
+        lost = tuple(Lost(owed, str(run)) for run, lost in self._journal.taken_away(target.id) if (owed := _owed(machine, lost)))
         return Seen(replace(machine, lost=lost) if lost else machine, self._written.get(ids.key(target.id), frozenset()))
 
     def plan(self, target: Target, observed: Seen) -> list[Action]:

@@ -310,6 +310,20 @@ def test_what_a_killed_run_took_away_is_given_back_as_it_was(tmp_path: Path) -> 
     assert step.wanted(Target(ID, "web"), seen)["agent"]["settings"] == {"proxy": 1}
 
 
+def test_a_run_knows_what_it_has_removed_itself(tmp_path: Path) -> None:
+    async def run() -> list[str]:
+        known, own = Machines(None), journal(tmp_path)
+        step = Extensions(None, known, extensions.by_system([AGENT]), own)
+        remove = step.plan(Target(ID, "web"), Seen(machine(agent(**FAILED)), frozenset()))[0]
+        async with own.sent(ID, remove.text, remove.requests, remove.lost):
+            known.keep(ID, machine())
+        planned = step.plan(Target(ID, "web"), await step.observe(Target(ID, "web")))
+        await own.close()
+        return [path for action in planned for _method, path in action.requests]
+
+    assert asyncio.run(run()) == [f"{ID}/extensions/AMA"]
+
+
 def test_what_the_user_asks_for_goes_before_what_was_there(tmp_path: Path) -> None:
     left_removed(tmp_path, machine(agent(**OLD, **FAILED)))
     wish = Wanted(AGENT.publisher, AGENT.type, type_handler_version="1.10", settings={"new": 1}, enable_automatic_upgrade=True)
