@@ -290,6 +290,24 @@ def test_a_fault_of_the_start_ends_the_upgrade(inside):
     assert images(inside) == ["1.0.0"] * 3
 
 
+@pytest.mark.parametrize(("by", "expected"), [("User", "1.1.0"), ("Platform", "1.0.0")])
+def test_an_expired_signature_leaves_the_first_batch_failed(inside, by, expected):
+    uri = "https://boot.example/node.sh?sv=2024-11-04&se=2023-11-20T00%3A00%3A00Z&sig=x"
+    script = extension("script", "CustomScript", "Microsoft.Azure.Extensions", settings={"fileUris": [uri]})
+    inside.cloud.seed([(scale_set if by == "User" else automatic)("Manual", 5, extensions=[script])])
+    instances(inside)
+    inside.later(30 * DAY)
+    publish_image(inside, "1.1.0")
+    if by == "User":
+        inside.send("POST", f"{SET}/osRollingUpgrade")
+    inside.later(DAY)
+    assert latest(inside)["runningStatus"]["code"] == "Faulted"
+    assert "'script'" in latest(inside)["error"]["message"]
+    assert images(inside) == [expected] + ["1.0.0"] * 4
+    state = inside.body(f"{SET}/virtualMachines/0/extensions/script")["properties"]["provisioningState"]
+    assert state == ("Failed" if by == "User" else "Succeeded")
+
+
 def test_extensions_of_a_scale_set(inside):
     inside.cloud.seed([scale_set("Automatic", 2, [extension(enableAutomaticUpgrade=False)])])
     instances(inside)

@@ -75,6 +75,19 @@ def test_instances_of_an_estate_are_kept_with_what_it_says_of_them(inside):
     assert lagging(inside) == ["4"]
 
 
+def test_the_estate_can_tell_of_health(inside):
+    told = {"vmHealth": {"status": {"code": "HealthState/unhealthy"}}}
+    ill = {"id": f"{SET}/virtualMachines/0", "location": "westus", "properties": {"instanceView": told}}
+    inside.cloud.seed([scale_set(capacity=1), ill])
+    assert inside.body(f"{SET}/virtualMachines/0/instanceView")["vmHealth"]["status"] == {
+        "code": "HealthState/unhealthy",
+        "level": "Error",
+        "displayStatus": "The VM is reporting itself as unhealthy",
+    }
+    inside.send("POST", "/rehearsal/health", {"machines": "*", "state": "Healthy"})
+    assert inside.body(f"{SET}/virtualMachines/0/instanceView")["vmHealth"]["status"]["code"] == "HealthState/healthy"
+
+
 def test_an_instance_that_is_not_there(inside):
     inside.cloud.seed([scale_set(capacity=1)])
     for answer in (

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 from ... import refusals
 from ...operations import Operation
@@ -251,11 +254,11 @@ def _begin(cloud: Cloud, request: Request, machine: Body, body: Body, seconds: f
     )
     cloud.store.private(machine["id"])["operation"] = operation.name
     if operation.outcome is None:
-        operation.outcome = _obstacle(machine, body, ready, installing=then == "compute.extension.installed")
+        operation.outcome = _obstacle(cloud, machine, body, ready, installing=then == "compute.extension.installed")
     return operation
 
 
-def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[str, Any] | None:
+def _obstacle(cloud: Cloud, machine: Body, body: Body, ready: bool, installing: bool) -> dict[str, Any] | None:
     """How an operation will end that cannot end well. The silent agent's words are Microsoft Learn's (virtual machine error messages);
     for the wrong system the code is known from public threads, that Azure ends with it is inferred."""
     if not ready:
@@ -265,20 +268,38 @@ def _obstacle(machine: Body, body: Body, ready: bool, installing: bool) -> dict[
             "message": f"VM '{machine['name']}' has not reported status for VM agent or extensions. Please verify the VM has a running "
             "VM agent, and can establish outbound connections to Azure storage.",
         }
-    return unsupported_system(machine, body) if installing else None
+    return hindrance(cloud, machine, body) if installing else None
 
 
-def unsupported_system(machine: Body, body: Body) -> dict[str, Any] | None:
-    """How the installation of an extension ends that is for another system, None for one that is not."""
-    if WRONG_SYSTEM.get(handler_type(body).lower()) != system(machine).capitalize():
+def hindrance(cloud: Cloud, machine: Body, body: Body) -> dict[str, Any] | None:
+    """How the run of an extension ends that is for another system, or whose access to a file has expired; None for one that runs."""
+    reason = ""
+    if WRONG_SYSTEM.get(handler_type(body).lower()) == system(machine).capitalize():
+        reason = f"The extension does not support {system(machine)}."
+    elif any(moment < cloud.clock.now for moment in _expiries(body["properties"].get("settings"))):
+        reason = "403 Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly."
+    if not reason:
         return None
     return {
         "status": "Failed",
         "code": "VMExtensionProvisioningError",
         "message": f"VM has reported a failure when processing extension '{body['name']}' (publisher "
-        f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: "
-        f"'The extension does not support {system(machine)}.'",
+        f"'{body['properties']['publisher']}' and type '{body['properties']['type']}'). Error message: '{reason}'",
     }
+
+
+def _expiries(settings: Any) -> Iterator[float]:
+    """When the shared access signatures in settings end (se=, Microsoft Learn), in seconds since 1970."""
+    if isinstance(settings, dict | list):
+        for part in settings.values() if isinstance(settings, dict) else settings:
+            yield from _expiries(part)
+    elif isinstance(settings, str) and "sig=" in settings:
+        for text in parse_qs(urlsplit(settings).query).get("se", []):
+            try:
+                moment = datetime.fromisoformat(text)
+            except ValueError:
+                continue
+            yield (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 @effect("compute.extension.installed")

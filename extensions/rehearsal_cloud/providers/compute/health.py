@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the cloudops.azure_dr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-"""Health of machines, as a probe or the Application Health extension tells it: all are well but those that a control makes ill.
+"""Health of machines, as a probe or the Application Health extension tells it: what their estate says, well when it says nothing, and
+what a control says from then on.
 
 POST /rehearsal/health {"machines": glob or list of them, "state": "Unhealthy", "when": "changed"}. A glob with a slash is for the whole
 id, one without for the name, in any letter case; the last control that fits a machine counts. `when` is "now", the default, or
@@ -35,7 +36,9 @@ def state(cloud: Cloud, machine: Body) -> str:
     for rule in reversed(cloud.store.private(_RULES).get("rules", [])):
         if (rule["when"] == "now" or changed >= rule["since"]) and _fits(rule["machines"], machine):
             return str(rule["state"])
-    return "Healthy"
+    told = cloud.store.private(machine["id"]).get("view", {}).get("vmHealth") or {}
+    code = str((told.get("status") or {}).get("code", "")).partition("/")[2].capitalize()
+    return code if code in STATES else "Healthy"
 
 
 def is_ill(cloud: Cloud, machine: Body) -> bool:
@@ -63,9 +66,8 @@ def view(cloud: Cloud, machine: Body, extensions: list[Body]) -> Body | None:
 
 def machine_view(cloud: Cloud, machine: Body, extensions: list[Body]) -> Body:
     """The instance view of a machine or of an instance, with its health where something tells it."""
-    shown = instance_view.machine_view(cloud, machine, extensions)
     told = view(cloud, machine, extensions)
-    return shown | ({"vmHealth": told} if told else {})
+    return instance_view.machine_view(cloud, machine, extensions) | ({"vmHealth": told} if told else {})
 
 
 def scale_set_of(machine: Body) -> str:

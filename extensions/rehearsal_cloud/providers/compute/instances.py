@@ -21,7 +21,7 @@ from ...clock import compute_time
 from ...paths import key
 from ...resource_types import Body
 from . import health, instance_view, published
-from .extensions import unsupported_system
+from .extensions import hindrance
 from .instance_view import MACHINE
 
 if TYPE_CHECKING:
@@ -190,6 +190,21 @@ def set_image(machine: Body, version: str | None) -> None:
     machine["properties"]["storageProfile"]["imageReference"]["exactVersion"] = version or published.FIRST_VERSION
 
 
+def run_again(cloud: Cloud, machine: Body) -> str:
+    """The extensions of a machine run again, as on a new disk of the system; what failed, "" when all went well."""
+    problem = ""
+    for one in extensions_of(cloud, machine):
+        found = hindrance(cloud, machine, one)
+        if found:
+            one["properties"]["provisioningState"] = "Failed"
+            instance_view.forget(cloud, machine["id"], one)
+            cloud.store.private(one["id"]).update(ended=cloud.clock.now, message=found["message"])
+            problem = problem or str(found["message"])
+    if problem:
+        machine["properties"]["provisioningState"] = "Failed"
+    return problem
+
+
 def image_of(machine: Body) -> Body:
     """The image reference of an instance, with the exact version that it runs."""
     reference = (machine["properties"].get("storageProfile") or {}).get("imageReference") or {}
@@ -253,6 +268,7 @@ def _bring_extensions(cloud: Cloud, scale_set: Body, machine: Body, fault: dict[
     names = {one["name"].lower() for one in wanted}
     for one in extensions_of(cloud, machine):
         if cloud.store.private(one["id"]).get("of_model", machine["type"] != MACHINE) and one["name"].lower() not in names:
+            instance_view.forget(cloud, machine["id"], one)
             cloud.store.delete(one["id"])
     for one in wanted:
         identifier = f"{machine['id']}/extensions/{one['name']}"
@@ -265,13 +281,13 @@ def _bring_extensions(cloud: Cloud, scale_set: Body, machine: Body, fault: dict[
             continue
         body = {"name": one["name"], "id": identifier, "type": f"{machine['type']}/extensions", "location": machine["location"]}
         body["properties"] = {"provisioningState": "Succeeded", **copy.deepcopy(one["properties"])}
-        obstacle = (fault or {}).get("message") or (unsupported_system(machine, body) or {}).get("message")
+        obstacle = (fault or {}).get("message") or (hindrance(cloud, machine, body) or {}).get("message")
         if obstacle:
             body["properties"]["provisioningState"] = "Failed"
             failed.add(one["name"].lower())
             problem = problem or str(obstacle)
         cloud.store.put(identifier, body)
-        cloud.store.private(identifier).pop("view", None)
+        instance_view.forget(cloud, machine["id"], body)
         cloud.store.private(identifier).update(
             of_model=True, ended=cloud.clock.now, message=obstacle or "", version=instance_view.version_to_install(cloud, machine, body)
         )

@@ -285,8 +285,9 @@ def _change(cloud: Cloud, scale_set: Body | None, rollout: Rollout, machine: Bod
     if scale_set is None:
         return ""
     problem = instances.bring(cloud, scale_set, machine, fault)
-    if rollout["kind"] == "image" and not problem:
+    if rollout["kind"] == "image" and not fault:
         instances.set_image(machine, rollout["image"])
+        problem = instances.run_again(cloud, machine) or problem
     return problem
 
 
