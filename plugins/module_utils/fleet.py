@@ -28,6 +28,9 @@ View = dict[str, Any]
 
 TOLD = 10  # failed targets whose reasons are in a module's msg; the others are only named there
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a target while it is verified
+LAST_LOOK = 60.0  # seconds for the look at a target that failed, or whose time is up
+SENDS = 3  # times that a POST or PATCH is sent whose answer is lost
+LOOKS = 4  # looks at what became of it, in some fifteen seconds, before it counts as not taken on
 
 
 class Pacing(Protocol):
@@ -79,9 +82,11 @@ class Step(Generic[Observed]):
     """What is done to one target. observe is the only reader, apply the only writer, all else is pure.
 
     independent: nothing that an earlier step does changes what this one sees, so it need not look again behind it.
+    sees_to_lost_answers: apply itself finds out what became of a request that got no answer.
     """
 
     independent = False
+    sees_to_lost_answers = False
 
     async def prepare(self, targets: Sequence[Target]) -> None:
         """Read in bulk what `foretell` tells; called once, before the first look of a run that changes."""
@@ -316,7 +321,7 @@ class _Run:
                 if observed is not None:
                     self._foretold.add(number)
                 else:
-                    observed = await step.observe(self._target)
+                    observed = await self._observe(step)
                     self.outcome.before |= step.view(observed)
                 self._seen.append(observed)
                 self.plans.append(step.plan(self._target, observed))
@@ -384,7 +389,7 @@ class _Run:
     async def _look_now(self, number: int) -> None:
         """Look with a step of which only the bulk reading has told until now, and plan anew."""
         step = self._steps[number]
-        self._seen[number] = await step.observe(self._target)
+        self._seen[number] = await self._observe(step)
         self._foretold.remove(number)
         self.outcome.before |= step.view(self._seen[number])
         self.outcome.after |= step.view(self._seen[number])
@@ -404,13 +409,13 @@ class _Run:
                 await self._look_now(number)
         if self.outcome.begun:
             with contextlib.suppress(Skip, AzureDRError):
-                self.outcome.after |= step.view(await step.observe(self._target))
+                self.outcome.after |= step.view(await self._observe(step, LAST_LOOK))
 
     async def _step(self, number: int, step: Step[Any]) -> None:
         if number in self._foretold:
             await self._look_now(number)
         elif self._acted and not step.independent:  # by an earlier step, or its wait: what was seen before no longer counts
-            self._seen[number] = await step.observe(self._target)
+            self._seen[number] = await self._observe(step)
             self.plans[number] = step.plan(self._target, self._seen[number])
             await self._require(self.plans[number])
         plan = self.plans[number]
@@ -420,7 +425,7 @@ class _Run:
             self._acted = True
             try:
                 async with self._noted(action):
-                    await step.apply(self._target, action, self._left(action.text))
+                    await self._send(step, action)
             except AzureError as error:
                 self.outcome.begun |= bool(action.requests) and error.accepted is not False
                 raise
@@ -430,6 +435,35 @@ class _Run:
             self.outcome.begun |= bool(action.requests)
         if plan:
             await self._verify(number, step)
+
+    async def _send(self, step: Step[Any], action: Action) -> None:
+        """Carry an action out. Where a request got no answer, looking tells whether it was taken on; a POST or PATCH that was not is sent
+        again. PUT and DELETE were sent again already, since they do no harm twice."""
+        once = not any(method in ("POST", "PATCH") for method, _path in action.requests)
+        for number in range(SENDS):
+            try:
+                await step.apply(self._target, action, self._left(action.text))
+                return
+            except AzureError as error:
+                unsure = error.accepted is None or (number > 0 and error.status == 409)  # it may be the first one that is in the way
+                if step.sees_to_lost_answers or not unsure:
+                    raise
+                if await self._taken_on(step, action):
+                    return
+                if once or number + 1 == SENDS:
+                    raise
+
+    async def _taken_on(self, step: Step[Any], action: Action) -> bool:
+        """Whether a request that got no answer was taken on: what it is for is not missing any more."""
+        interval = FIRST_LOOK
+        for _look in range(LOOKS):
+            await self._azure.pause(interval)
+            interval *= 2
+            with contextlib.suppress(AzureError):
+                missing = step.plan(self._target, await self._observe(step))
+                if all(one.requests != action.requests for one in missing):
+                    return True
+        return False
 
     def _noted(self, action: Action) -> contextlib.AbstractAsyncContextManager[None]:
         """Around an action: in the journal before it is sent. A wait sends nothing."""
@@ -441,7 +475,7 @@ class _Run:
         """Look again until nothing is missing: only what was seen is reported."""
         interval = FIRST_LOOK
         while True:
-            observed = await step.observe(self._target)
+            observed = await self._observe(step)
             self.outcome.after |= step.view(observed)
             missing = step.plan(self._target, observed)
             if not missing:
@@ -454,6 +488,15 @@ class _Run:
             self._left(f"verify: {missing[0].text}")
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
+
+    async def _observe(self, step: Step[Any], seconds: float = 0.0) -> Any:
+        """Look, until the run's time is up, or for so many seconds."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(loop.time() + seconds if seconds else self._deadline):
+                return await step.observe(self._target)
+        except TimeoutError:
+            raise TimedOut("look", self._target.id, minutes=round(seconds / 60 or self._timeout / 60, 1), last=None) from None
 
     def _settle(self) -> None:
         """The target is as wanted: close what is open on it in the journals, but for what is still gone."""

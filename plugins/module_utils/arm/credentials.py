@@ -11,7 +11,7 @@ import asyncio
 import configparser
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,33 @@ def credential(settings: Settings, cloud: Cloud, transport: Any, ca_file: str | 
         if settings.x509_certificate_path:
             return aio.CertificateCredential(certificate_path=str(Path(settings.x509_certificate_path).expanduser()), **application)
     return _UserCredential(settings, common | {"connection_verify": ca_file})
+
+
+class Renewable:
+    """A credential that can be made anew: the token that the libraries keep is thrown away with the old one. `make` gives a credential of
+    azure-identity."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made = [make()]
+        self._given: set[str] = set()
+
+    async def get_token(self, *scopes: str, **options: Any) -> Any:
+        credential = self._made[-1]
+        token = await credential.get_token(*scopes, **options)
+        if credential is self._made[-1]:
+            self._given.add(token.token)
+        return token
+
+    def renew(self, refused: str) -> None:
+        """Sign in anew for the next token, unless that was done since the one in the refused Authorization header was given out."""
+        if refused.removeprefix("Bearer ") in self._given:
+            self._made.append(self._make())
+            self._given = set()
+
+    async def close(self) -> None:
+        for credential in self._made:
+            await credential.close()
 
 
 def _assertion(settings: Settings) -> str:

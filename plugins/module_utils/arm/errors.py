@@ -14,7 +14,7 @@ from typing import Any
 # azure-rest-api-specs issue 12759); nothing is there, so it reads as absent.
 NEVER_USED = "SubscriptionIdNotRegisteredWithSrs"
 # Behind these a request may have been taken on.
-_UNSURE = frozenset({500, 502, 504})
+UNSURE = frozenset({500, 502, 503, 504})
 
 
 class AzureDRError(Exception):
@@ -39,7 +39,7 @@ class AzureError(AzureDRError):
     """A request that Azure refused, or that got no answer.
 
     ``status`` is the HTTP status (None when no answer came), ``accepted`` whether Azure took the work on: False for a refused
-    request, True when it failed later, None when nobody knows, since the connection broke before the answer or a 500, 502 or 504 came.
+    request, True when it failed later, None when nobody knows, since the connection broke before the answer or a 500, 502, 503 or 504 came.
     ``details`` is the list of inner errors as Azure sent it.
     """
 
@@ -106,7 +106,7 @@ def from_exception(exc: BaseException, asked: str, resource_id: str | None) -> A
     if response is None:
         return AzureError(asked, resource_id, code=type(exc).__name__, message=message, accepted=_accepted_unanswered(exc))
     status = response.status_code
-    accepted = None if status in _UNSURE else False
+    accepted = None if status in UNSURE else False
     return from_body(asked, resource_id, status, _body(response), _request_id(response), fallback=message, accepted=accepted)
 
 
@@ -135,7 +135,7 @@ def from_body(
         asked,
         resource_id,
         status=status,
-        code=telling.get("code") or error.get("code"),
+        code=_text(telling.get("code") or error.get("code")),
         message=telling.get("message") or error.get("message") or fallback,
         possible_causes=telling.get("possibleCauses"),
         recommended_action=telling.get("recommendedAction"),
@@ -143,6 +143,10 @@ def from_body(
         details=details,
         accepted=accepted,
     )
+
+
+def _text(code: Any) -> str | None:
+    return None if code is None else str(code)
 
 
 def _accepted_unanswered(exc: BaseException) -> bool | None:

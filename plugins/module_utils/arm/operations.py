@@ -175,8 +175,11 @@ def retry_after(headers: Any) -> float | None:
 
 
 def _json(answer: Any) -> dict[str, Any]:
-    text = answer.text()
-    body = json.loads(text) if text.strip() else {}
+    """The answer's JSON object; an empty one for anything else, such as a proxy's page."""
+    try:
+        body = json.loads(answer.text())
+    except ValueError:
+        return {}
     return body if isinstance(body, dict) else {}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from urllib.parse import urlencode
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import clouds, credentials, pacing, permissions
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import (
+    UNSURE,
     AzureDRError,
     AzureError,
     InputError,
@@ -40,10 +42,13 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.operations i
 USER_AGENT = "cloudops.azure_dr"
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-# Given in full: the retry policy caps the total by each kind. A broken PATCH or POST is never sent again by it, since it may have been
-# taken on.
+# Given in full: the retry policy caps the total by each kind. A PATCH or POST that got no answer is never sent again by it, since it may
+# have been taken on; a PUT, DELETE or GET is, four times in all. aiohttp sends these once more by itself where a connection that was kept
+# open turns out to be closed, so that Azure can see up to eight.
 _RETRIES = {"retry_total": 10, "retry_status": 10, "retry_connect": 3, "retry_read": 3, "retry_backoff_max": 15}
+LAST_WORDS = 120.0  # seconds for a last look at what was acted on
 QUERY_RETRIES = 3  # of a query of logs: who waits for an answer asks again anyway
+LONGEST_WAIT = 900.0  # seconds that an answer may ask to wait for; where it asks for more, it is told instead
 # Seconds; the library's own five minutes make an address that nobody answers at look like a module that hangs.
 _TIMEOUTS = {"connection_timeout": 20, "read_timeout": 120}
 
@@ -111,7 +116,7 @@ class Azure:
         with _told("sign in", None):
             trusted = bundle if settings.cert_validation_mode == "validate" else False
             try:
-                self._credential = credentials.credential(settings, self.cloud, self._transport, trusted)
+                self._credential = credentials.Renewable(lambda: credentials.credential(settings, self.cloud, self._transport, trusted))
             except ValueError as exc:
                 # A certificate, tenant or authority in a form that azure-identity does not take.
                 raise AzureError("sign in", None, code=type(exc).__name__, message=str(exc)) from exc
@@ -196,6 +201,7 @@ class Azure:
                 _KeepAnswer(),
                 policies.AsyncRedirectPolicy(),
                 _retry_policy(),
+                _RenewToken(self._credential),
                 pacing.AsyncPacingPolicy(self.pacer),
                 AsyncARMChallengeAuthenticationPolicy(self._credential, scope),
                 policies.SensitiveHeaderCleanupPolicy(),
@@ -309,19 +315,42 @@ def _retry_policy() -> Any:
     class RetryPolicy(AsyncRetryPolicy):
         """Sends again what Azure refused for now, and what does no harm twice.
 
-        The library's own policy leaves out what Azure asks for by x-ms-retry-after-ms, and sends a POST or PATCH again after a 500 or
-        504. By then it may have been taken on: a second one would be refused, and what runs be called failed.
+        The library's own policy leaves out what Azure asks for by x-ms-retry-after-ms, and sends a POST or PATCH again after a 5xx. By then
+        it may have been taken on: a second one would be refused, and what runs be called failed. Who sent it looks first.
         """
 
         def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
             answer = response.http_response
-            if answer.status_code >= 400 and (answer.status_code == 429 or retry_after(answer.headers) is not None):
-                return True
-            if response.http_request.method in ("POST", "PATCH"):
-                return answer.status_code == 503
-            return bool(super().is_retry(settings, response))
+            status, asked = answer.status_code, retry_after(answer.headers)
+            if status < 400 or (asked or 0) > LONGEST_WAIT:
+                return False
+            if response.http_request.method in ("POST", "PATCH") and status in UNSURE:
+                return status == 503 and asked is not None  # so it was refused for now
+            return status == 429 or asked is not None or bool(super().is_retry(settings, response))
+
+        def get_backoff_time(self, settings: dict[str, Any]) -> float:
+            """Where no answer asks for a time: one that doubles, drawn at random, so that not all that failed together come together."""
+            longest = min(self.backoff_max, self.backoff_factor * 2 ** max(len(settings["history"]) - 1, 0))
+            return random.uniform(longest / 2, longest)
 
     return RetryPolicy(**_RETRIES)
+
+
+class _RenewToken:
+    """A policy of azure-core's pipeline that signs in anew where Azure refuses the token, and sends once more what got a 401: that was
+    refused before anything was done. Tokens end early where a clock is wrong or somebody takes them back."""
+
+    next: Any = None
+
+    def __init__(self, credential: credentials.Renewable) -> None:
+        self._credential = credential
+
+    async def send(self, request: Any) -> Any:
+        response = await self.next.send(request)
+        if response.http_response.status_code == 401:
+            self._credential.renew(request.http_request.headers.get("Authorization", ""))
+            response = await self.next.send(request)
+        return response
 
 
 class _KeepAnswer:
@@ -435,4 +464,10 @@ async def _worked(module: AnsibleModule, work: Callable[[Azure], Awaitable[dict[
     async with Azure(module.params) as azure:
         for warning in azure.pacer.warnings:
             module.warn(warning)
-        return await work(azure)
+        minutes = module.params.get("timeout")
+        try:
+            # Who acts on targets has its own limit, and tells of each. What is read before that can take as long at most.
+            async with asyncio.timeout(2 * 60 * minutes + LAST_WORDS if minutes else None):
+                return await work(azure)
+        except TimeoutError:
+            raise TimedOut(f"the work of {module._name}", None, 2 * minutes, None) from None

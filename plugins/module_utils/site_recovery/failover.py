@@ -440,6 +440,8 @@ def view(item: ReplicatedItem) -> Wire:
 class Failover(Step[Standing]):
     """The step that brings a unit through an action. A target's data is the name of a plan, or a replicated item."""
 
+    sees_to_lost_answers = True
+
     def __init__(self, azure: Any, vault: Vault, wish: Wish, progress: Progress) -> None:
         self.followed: dict[str, Followed] = {}
         self.before: dict[str, Standing] = {}
