@@ -246,6 +246,7 @@ error:
   type: dict
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ async def record(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]:
     params, before = module.params, kept(module.params)
     chosen = await choice.protected(azure, params)
     steps: list[fleet.Step[Any]] = [restoring.Recorded(machines.Machines(azure)), associations.Recorded(azure)]
-    report = await fleet.run(azure, chosen.targets, steps, check=True, timeout=0, noun="machines")  # a look alone has no time limit
+    report = await fleet.run(azure, chosen.targets, steps, check=True, timeout=math.inf, noun="machines")  # a look alone has no time limit
     for outcome in report.outcomes:
         compare(outcome, before.get(ids.key(outcome.target.id), {}))
     records = [outcome.after for outcome in report.outcomes if outcome.after]

@@ -33,8 +33,8 @@ VARIABLES: Body = {
 
 
 def shop(*more: Body) -> list[Body]:
-    """A Linux and a Windows machine in two groups of the plan `shop`, rules for both that send to a workspace, and an endpoint; and `more`, as
-    in estates.estate."""
+    """A Linux and a Windows machine in two groups of the plan `shop`, rules for both that send to a workspace, and an endpoint; and `more`,
+    as in estates.estate."""
     sql = [*estates.machine(SQL, "Windows"), estates.item(SQL, system="Windows")]
     monitor = [estates.resource(identifier, location=estates.RECOVERY) for identifier in (ENDPOINT, WORKSPACE)]
     rules = [rule(identifier, system, WORKSPACE) for system, identifier in RULES.items()]
