@@ -223,7 +223,7 @@ def cleaned(properties: dict[str, Any]) -> dict[str, Any]:
 
 def _one_per_handler(cloud: Cloud, machine: Body, body: Body) -> None:
     """A VM takes one extension of a publisher and type (Microsoft Learn, virtual machine error messages)."""
-    for other in cloud.store.of_type(EXTENSION, machine["id"]):
+    for other in cloud.store.parts(EXTENSION, machine["id"]):
         if other["name"].lower() != body["name"].lower() and handler_type(other).lower() == handler_type(body).lower():
             raise refusals.refuse(
                 400,

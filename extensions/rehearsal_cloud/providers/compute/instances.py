@@ -64,7 +64,7 @@ def extensions_of_model(scale_set: Body) -> list[Body]:
 
 
 def extensions_of(cloud: Cloud, machine: Body) -> list[Body]:
-    return list(cloud.store.of_type(f"{machine['type']}/extensions", machine["id"]))
+    return cloud.store.parts(f"{machine['type']}/extensions", machine["id"])
 
 
 def extension_states(cloud: Cloud, scale_set: Body, name: str) -> list[str]:
@@ -91,7 +91,7 @@ def members(cloud: Cloud, scale_set: Body) -> list[Body]:
         under = "/".join(scale_set["id"].split("/")[:3])
         found = [one for one in cloud.store.of_type(MACHINE, under) if key(health.scale_set_of(one) or "/") == key(scale_set["id"])]
     else:
-        found = list(cloud.store.of_type(INSTANCE, scale_set["id"]))
+        found = cloud.store.parts(INSTANCE, scale_set["id"])
         private = cloud.store.private(scale_set["id"])
         if not found and not private.get("populated"):
             found = [make(cloud, scale_set) for _count in range(capacity(scale_set))]

@@ -75,7 +75,7 @@ class Machine(ResourceType):
 
     def show(self, cloud: Cloud, request: Request, body: Body) -> Body:
         expand = "instanceview" in request.query.get("$expand", "").lower()
-        return _shown(cloud, body, list(cloud.store.of_type(EXTENSION, body["id"])), expand)
+        return _shown(cloud, body, cloud.store.parts(EXTENSION, body["id"]), expand)
 
     def list(self, cloud: Cloud, request: Request, path: Path) -> Response:
         """By group, subscription or region, or of a scale set; statusOnly=true or $expand=instanceView gives the instance views too.
@@ -102,7 +102,7 @@ class Machine(ResourceType):
 
     def instance_view(self, cloud: Cloud, request: Request, path: Path) -> Response:
         body = self.require(cloud, path)
-        return cloud.answer(200, health.machine_view(cloud, body, list(cloud.store.of_type(EXTENSION, body["id"]))))
+        return cloud.answer(200, health.machine_view(cloud, body, cloud.store.parts(EXTENSION, body["id"])))
 
     def put(self, cloud: Cloud, request: Request, path: Path) -> Response:
         """Create or replace; what Azure adds (vmId, managed disks) is added, secrets are dropped."""
