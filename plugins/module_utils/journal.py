@@ -27,7 +27,6 @@ import fcntl
 import json
 import os
 import pwd
-import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -124,7 +123,7 @@ class Journal:
     def open(cls, directory: str | Path, module: str, cloud: str) -> Journal:
         """The journal of a run of `module` against the cloud at that address. Nothing is written yet."""
         now = datetime.now(UTC)
-        name = f"{now:%Y%m%dT%H%M%SZ}-{module}-{secrets.token_hex(3)}"
+        name = f"{now:%Y%m%dT%H%M%SZ}-{module}-{os.urandom(3).hex()}"
         return cls(directory, Run(name, module, socket.gethostname(), os.getpid(), _user(), cloud, _clock()))
 
     @property
