@@ -11,8 +11,9 @@ description:
   - Runs a test failover, cleans up after it, fails over for real, commits or cancels a failover - of a recovery plan, or of chosen
     replicated items.
   - "The way through a drill is V(test), then V(test_cleanup). The way through a disaster is V(unplanned), then V(commit)."
-  - Looks first. What is done already is left alone; a job of the same action that runs already is followed instead of started again; what
-    Site Recovery does not offer now is refused, with the state, what it offers, and the way on.
+  - Looks first. What is done already is left alone; a job of the same action that runs already, or that another run began at the same
+    moment, is followed instead of started again; a clean-up that runs is waited for before a failover; what Site Recovery does not offer
+    now is refused, with the state, what it offers, and the way on.
   - Follows the job to its end and shows on the way which group of the plan is at work and what waits for a manual action. Then it reads
     the machines again, and reports only what it has seen. A machine that failed is named with the error, its causes and the recommended
     action, also where the job as a whole counts as a success.
@@ -184,7 +185,9 @@ action:
 rto_seconds:
   description:
     - The recovery time - from the start of the job until the last machine was started, by the clock of Site Recovery.
-    - C(null) when no machine was recovered by this run, or not all were.
+    - Also that of a failover which an earlier run began, or somebody else, and which is not committed yet; and of a test failover that
+      is not cleaned up yet.
+    - C(null) when no machine was recovered, or not all were.
   returned: when the machines were found
   type: float
   sample: 412.6
@@ -261,7 +264,7 @@ targets:
       sample: "2026-11-02T03:17:44.0213377Z"
     rto_seconds:
       description: From the start of the job until this machine was started.
-      returned: when this run recovered the machine
+      returned: when this run recovered the machine, or RV(targets[].reason) names the job that did and that waits for its last step
       type: float
       sample: 335.1
     before:
