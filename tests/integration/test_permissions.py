@@ -20,7 +20,7 @@ import pytest
 import runbook
 import yaml
 from conftest import ROOT, RunningCloud
-from situations import ABSENT, ACCOUNT, BROKEN, HEALTHY, MONITORING, standing_machines
+from situations import ABSENT, ACCOUNT, BROKEN, HEALTHY, MONITORING, extension, standing_machines
 
 Body = dict[str, Any]
 Run = tuple[str, Body]
@@ -102,7 +102,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     started: list[RunningCloud] = []
 
     def begin(principals: Body) -> RunningCloud:
-        resources = runbook.shop(*standing_machines(), estates.resource(IDENTITY))
+        resources = runbook.shop(*standing_machines(), estates.resource(IDENTITY), extension(estates.machine_id(runbook.WEB)))
         folder = tmp_path_factory.mktemp("permissions") / "cloud"
         started.append(
             RunningCloud(folder, resources, speed=3000, permissions={"principals": {"operator": {"actions": ["*"]}} | principals})
@@ -126,12 +126,27 @@ def test_each_definition_is_described_and_can_be_chosen() -> None:
     assert len({definition["Name"] for definition in DEFINITIONS.values()}) == len(DEFINITIONS)
 
 
-@pytest.mark.parametrize("name", ["drill", "failover"])
-def test_a_playbook_needs_no_more_than_its_role(start: Callable[..., RunningCloud], tmp_path: Path, name: str) -> None:
-    running = sign_in(start({name: role(name)}), name)
-    played = runbook.play(running, tmp_path / "home", name, {"failover_vault_id": estates.VAULT_ID})
-    assert played.status == 0, played.output
-    assert played.record["outcome"] == "succeeded" and played.changed
+IDENTIFIED: Body = {
+    "restore_monitoring_assign_identity": True,
+    "restore_monitoring_prove": {"workspace_id": runbook.WORKSPACE, "max_age": 600, "timeout": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "variables"),
+    [
+        ("drill", ["drill", "assign_identity", "prove"], IDENTIFIED),
+        ("failover", ["failover", "baseline"], {"restore_monitoring_restore_from": "source"}),
+        ("baseline", ["baseline"], {"baseline_path": "baseline.json"}),
+    ],
+)
+def test_a_playbook_needs_no_more_than_its_roles(
+    start: Callable[..., RunningCloud], tmp_path: Path, name: str, roles: list[str], variables: Body
+) -> None:
+    running = sign_in(start({name: [role(one) for one in roles]}), name)
+    played = runbook.play(running, tmp_path / "home", name, variables | {"failover_vault_id": estates.VAULT_ID})
+    assert played.status == 0 and played.changed, played.output
+    assert all(json.loads(record.read_text())["outcome"] == "succeeded" for record in played.records)
     refused = {one["path"].rpartition("/providers/")[2] for one in running.traffic() if one["status"] == 403}
     assert refused <= {"Microsoft.Authorization/permissions"}, "only looking at what is permitted may be refused, of a group"
 
