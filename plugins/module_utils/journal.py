@@ -12,7 +12,7 @@ Each run that changes something has one file in a folder that all runs share. It
     {"end": time, "open": number}                                       the last line, with the number of steps that are not settled
 
 A step is open until it ended, for better or worse; where nobody knows how it ended (its time was up, a connection broke, the run was
-killed), until a later run has its target in the wanted state; and where something was lost, until that is there again or nobody wants it.
+killed), until a run has its target in the wanted state; and where something was lost, until that is there again or nobody wants it.
 
 The writer holds a lock on its file as long as it lives, which is how others know that it does. The system lets go of it whatever kills
 the process, and it holds across containers, and hosts where their shared folder takes part in locking; where it does not, a run on another
@@ -150,6 +150,8 @@ class Journal:
             _sync(self._directory)
         except OSError as exc:
             if self._handle is not None:
+                os.close(self._handle)
+                self._handle, self.file, self._torn = None, None, False
                 hidden.unlink(missing_ok=True)
             raise InputError(
                 "journal_dir", str(self._directory), f"a folder in which this user can write ({exc.strerror}); nothing was sent"
@@ -417,8 +419,9 @@ class _Other:
 
 
 def _closes(state: str, lost: Mapping[str, Any] | None) -> bool:
-    """Whether a step that ended so is settled by that: what it took away is then still gone."""
-    return state in (REFUSED, SETTLED) or (lost is None and state in (DONE, FAILED))
+    """Whether a step that ended so is settled by that. What was to be taken away may be gone whatever the end: of several tries, the last
+    one tells nothing about those before it."""
+    return state == SETTLED or (lost is None and state in (DONE, FAILED, REFUSED))
 
 
 def _drop(known: dict[str, dict[str, Any]], target_id: str, text: str) -> None:

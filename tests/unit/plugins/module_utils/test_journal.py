@@ -111,7 +111,7 @@ def test_nothing_is_written_where_nothing_is_sent(tmp_path: Path) -> None:
     ("trouble", "left"),
     [
         (None, ["remove"]),
-        (AzureError("do", WEB, status=403, accepted=False), []),
+        (AzureError("do", WEB, status=403, accepted=False), ["remove"]),
         (AzureError("do", WEB, accepted=None), ["install", "remove"]),
         (OperationFailed("do", WEB, status="Failed", accepted=True), ["remove"]),
         (TimedOut("do", WEB, 1, None), ["install", "remove"]),
@@ -258,6 +258,21 @@ def test_a_folder_that_cannot_be_had_is_refused_by_the_name_of_the_option(tmp_pa
     with pytest.raises(InputError, match="journal_dir") as told:
         journal.begin()
     assert str(tmp_path / place) in str(told.value) and "nothing was sent" in str(told.value) and journal.name is None
+
+
+def test_where_not_even_the_first_line_has_room_nothing_is_sent(tmp_path: Path) -> None:
+    async def work() -> None:
+        journal = new(tmp_path)
+        with room_for(20):
+            for _target in range(2):
+                with pytest.raises(InputError, match="journal_dir"):
+                    await install(journal)
+        assert list(tmp_path.iterdir()) == []
+        await install(journal)
+        await journal.close()
+
+    asyncio.run(work())
+    assert open_on(tmp_path) == ["install a"]
 
 
 @contextmanager
