@@ -142,8 +142,21 @@ def test_too_many_unhealthy_before_it_begins(inside):
     ill(inside, "web_3", "web_4")
     inside.send("POST", f"{SET}/osRollingUpgrade")
     inside.later(DAY)
-    assert latest(inside)["error"]["code"] == "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade"
+    error = latest(inside)["error"]
+    assert error["code"] == "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade"
+    assert "40% of instances are in an unhealthy state, more than the threshold of 20%" in error["message"]
     assert images(inside) == ["1.0.0"] * 5
+
+
+def test_too_many_unhealthy_on_the_way(inside):
+    inside.cloud.seed([scale_set("Manual", 5)])
+    publish_image(inside, "1.1.0")
+    inside.send("POST", f"{SET}/osRollingUpgrade")
+    inside.later(70)
+    ill(inside, "web_3", "web_4")
+    inside.later(DAY)
+    assert latest(inside)["error"]["code"] == "MaxUnhealthyInstancePercentExceededInRollingUpgrade"
+    assert images(inside) == ["1.1.0"] * 2 + ["1.0.0"] * 3
 
 
 def test_automatic_upgrade_rolls_back_the_instance_that_turns_unhealthy(inside):

@@ -172,6 +172,16 @@ def test_a_newer_model_takes_the_place_of_a_rolling_upgrade(inside):
     assert lagging(inside) == []
 
 
+def test_instances_that_lag_are_brought_when_the_mode_becomes_rolling(inside):
+    inside.cloud.seed([scale_set("Manual", 2)])
+    inside.send("PUT", f"{SET}/extensions/AMA", {"properties": extension()["properties"]})
+    inside.later(DAY)
+    assert lagging(inside) == ["0", "1"]
+    answer = inside.send("PATCH", SET, {"properties": {"upgradePolicy": {"mode": "Rolling"}}})
+    inside.later(DAY)
+    assert (inside.operation(answer)["status"], lagging(inside)) == ("Succeeded", [])
+
+
 def test_only_a_change_of_the_capacity_makes_machines(inside):
     inside.cloud.seed([scale_set(capacity=3, orchestration="Flexible")])
     inside.send("PATCH", SET, {"tags": {"a": "b"}})

@@ -196,20 +196,8 @@ def _batch(cloud: Cloud, place: str, turn: str) -> None:
         return
     members = _bodies(cloud, rollout["members"])
     ill = [one for one in members if health.is_ill(cloud, one)]
-    allowed, percent = rollout["policy"]["maxUnhealthyInstancePercent"], 100 * len(ill) // max(1, len(members))
-    if len(ill) * 100 > allowed * len(members):
-        first = len(rollout["pending"]) + len(rollout["done"]) == len(rollout["members"]) and not rollout["failed"]
-        when = "BeforeRollingUpgrade" if first else "InRollingUpgrade"
-        _stop(
-            cloud,
-            place,
-            rollout,
-            f"MaxUnhealthyInstancePercentExceeded{when}",
-            "Rolling Upgrade failed after exceeding the MaxUnhealthyInstancePercent value defined in the RollingUpgradePolicy. "
-            f"{percent}% of instances are in an unhealthy state{' before the upgrade' if first else ''} - more than the threshold of "
-            f"{allowed}% configured in the RollingUpgradePolicy. The most impactful error is: Instance found to be unhealthy or "
-            f"unreachable. First failed instance ID is: {short(ill[0])}.",
-        )
+    if len(ill) * 100 > rollout["policy"]["maxUnhealthyInstancePercent"] * len(members):
+        _stop(cloud, place, rollout, **_too_many_ill(rollout, members, ill))
         return
     chosen = _next(cloud, rollout, members)
     rollout["current"] = [one["id"] for one in chosen]
@@ -217,6 +205,26 @@ def _batch(cloud: Cloud, place: str, turn: str) -> None:
     for machine in chosen:
         machine["properties"]["provisioningState"] = "Updating"
     cloud.timeline.put(cloud.clock.now + BATCH_SECONDS[rollout["kind"]], "compute.rollout.changed", place=place, turn=turn)
+
+
+def _too_many_ill(rollout: Rollout, members: list[Body], ill: list[Body]) -> dict[str, str]:
+    """The error of a rollout that may not go on to its next batch, or not begin at all."""
+    percent, allowed = 100 * len(ill) // len(members), rollout["policy"]["maxUnhealthyInstancePercent"]
+    limit = f"more than the threshold of {allowed}% configured in the RollingUpgradePolicy"
+    worst = "The most impactful error is: Instance found to be unhealthy or unreachable."
+    if not rollout["upgraded"]:
+        return {
+            "code": "MaxUnhealthyInstancePercentExceededBeforeRollingUpgrade",
+            "message": "Rolling Upgrade failed due to exceeding the MaxUnhealthyInstancePercent value (defined in the RollingUpgradePolicy)"
+            f" before any batch was attempted. {percent}% of instances are in an unhealthy state, {limit}. {worst} "
+            "For details on rolling upgrades, use http://aka.ms/AzureVMSSRollingUpgrade",
+        }
+    return {
+        "code": "MaxUnhealthyInstancePercentExceededInRollingUpgrade",
+        "message": "Rolling Upgrade failed after exceeding the MaxUnhealthyInstancePercent value defined in the RollingUpgradePolicy. "
+        f"{percent}% of instances are in an unhealthy state after being upgraded - {limit}. {worst} "
+        f"First failed instance ID is: {short(ill[0])}.",
+    }
 
 
 def _still_wants(cloud: Cloud, rollout: Rollout, machine: Body) -> bool:

@@ -140,7 +140,7 @@ def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, chang
 
     A rolling upgrade that runs gives way to that of the newer model (inferred).
     """
-    rolling = changed and mode(scale_set) == "Rolling"
+    rolling = mode(scale_set) == "Rolling" and (changed or _lags_at_rest(cloud, scale_set))
     operation = cloud.operations.start(
         cloud,
         request,
@@ -152,11 +152,19 @@ def begin(cloud: Cloud, request: Request, scale_set: Body, seconds: float, chang
         resized=resized,
     )
     if rolling:
+        state = scale_set["properties"].get("provisioningState")
         rollouts.cancel(cloud, scale_set)
+        scale_set["properties"]["provisioningState"] = state
         rollouts.start_on(cloud, scale_set, "model", operation)
     else:
         (operation.arguments or {}).update(scale_set_actions.faults_of(operation))
     return operation
+
+
+def _lags_at_rest(cloud: Cloud, scale_set: Body) -> bool:
+    """Whether instances lag behind the model, and no rollout runs that would bring them there."""
+    members = instances.members(cloud, scale_set)
+    return not rollouts.runs(cloud, scale_set) and any(instances.lags(cloud, scale_set, one) for one in members)
 
 
 def mode(scale_set: Body) -> str:
