@@ -46,6 +46,10 @@ options:
       - The name or resource id of a recovery plan. Write down the machines that it protects, which are those of the source region.
       - Needs to be given only when the vault has more than one.
     type: str
+  timeout:
+    description: How many minutes reading may take. A machine that was not read by then is reported as timed out.
+    type: int
+    default: 30
   max_failures:
     description: How many machines may fail to be read without the task failing.
     type: int
@@ -112,7 +116,7 @@ targets:
       type: bool
       returned: always
     state:
-      description: V(unchanged), V(changed) or V(failed).
+      description: V(unchanged), V(changed), V(failed) or V(timed_out).
       type: str
       returned: always
       sample: changed
@@ -223,7 +227,7 @@ summary:
       type: int
       returned: always
     timed_out:
-      description: Always 0.
+      description: How many machines were not read in time.
       type: int
       returned: always
     minimum_duration:
@@ -246,7 +250,6 @@ error:
   type: dict
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +264,11 @@ def argument_spec() -> dict[str, Any]:
     return (
         credentials.argument_spec()
         | choice.ARGUMENTS
-        | {"path": {"type": "path", "required": True}, "max_failures": {"type": "int", "default": 0}}
+        | {
+            "path": {"type": "path", "required": True},
+            "timeout": {"type": "int", "default": 30},
+            "max_failures": {"type": "int", "default": 0},
+        }
     )
 
 
@@ -282,7 +289,7 @@ async def record(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]:
     params, before = module.params, kept(module.params)
     chosen = await choice.protected(azure, params)
     steps: list[fleet.Step[Any]] = [restoring.Recorded(machines.Machines(azure)), associations.Recorded(azure)]
-    report = await fleet.run(azure, chosen.targets, steps, check=True, timeout=math.inf, noun="machines")  # a look alone has no time limit
+    report = await fleet.run(azure, chosen.targets, steps, check=True, timeout=params["timeout"] * 60, noun="machines")
     for outcome in report.outcomes:
         compare(outcome, before.get(ids.key(outcome.target.id), {}))
     records = [outcome.after for outcome in report.outcomes if outcome.after]
