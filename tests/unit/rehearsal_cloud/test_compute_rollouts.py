@@ -357,7 +357,9 @@ def test_automatic_upgrade_reaches_enrolled_machines_only_a_fifth_at_a_time(insi
     assert most == 1  # a fifth of the nine that run
     assert {handler(inside, f"{VMS}/on{number}") for number in range(9)} == {"1.31.0"}
     assert {handler(inside, f"{VMS}/{name}") for name in ("off", "unset", "other")} == {"1.0.0.0"}
-    assert "extensions" in inside.body(f"{VMS}/on9/instanceView")
+    inside.send("POST", f"{VMS}/on9/start")
+    inside.later(DAY)
+    assert handler(inside, f"{VMS}/on9") == "1.31.0"  # it was switched off meanwhile
 
 
 def test_a_machine_that_turns_unhealthy_gets_its_version_back_and_the_rest_is_spared(inside):
@@ -458,6 +460,7 @@ def test_a_rollout_survives_a_restart_of_the_cloud(inside):
         ("publish", {}, "one of extension and image"),
         ("publish", {"extension": {"publisher": "A"}}, "publisher, type, version"),
         ("publish", {"extension": {**AMA, "version": "new"}}, "numbers with dots"),
+        ("publish", {"extension": {**AMA, "version": "1.1"}, "locations": "westus"}, "not a list of regions"),
         ("health", {"state": "Unhealthy"}, "machines is None"),
         ("health", {"machines": "*", "state": "ill"}, "none of Healthy, Unhealthy, Unknown"),
         ("health", {"machines": "*", "state": "Healthy", "when": "later"}, "neither now nor changed"),

@@ -38,10 +38,13 @@ def _publish(cloud: Cloud, body: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{kind} is {given!r}, not an object with {', '.join(PARTS[kind])}")
     if not re.fullmatch(r"\d+(\.\d+)*", given["version"]):
         raise ValueError(f"version is {given['version']!r}, not numbers with dots between them, such as 1.31.0")
+    regions = body.get("locations")
+    if regions is not None and not (isinstance(regions, list) and regions and all(isinstance(one, str) for one in regions)):
+        raise ValueError(f"locations is {regions!r}, not a list of regions")
     for scale_set in cloud.store.of_type(SCALE_SET):
         instances.members(cloud, scale_set)  # those that are made at first sight have what was the newest until now
     owners = [*cloud.store.of_type(MACHINE), *cloud.store.of_type(SCALE_SET)]
-    regions = body.get("locations") or sorted({published.region_of(str(one.get("location", ""))) for one in owners})
+    regions = regions or sorted({published.region_of(str(one.get("location", ""))) for one in owners})
     made = []
     for subscription in cloud.store.of_type(SUBSCRIPTION):
         name = subscription["id"].split("/")[2]

@@ -16,7 +16,7 @@ from ...paths import Path, key, parse
 from ...resource_types import Body, Handler, ResourceType, merge
 from ...timeline import effect
 from ..resources import identify, location_required
-from . import health, instance_view
+from . import health, instance_view, published
 from .extensions import busy
 from .instance_view import EXTENSION, MACHINE
 from .operations import announce
@@ -237,3 +237,4 @@ def _deleted(cloud: Cloud, operation: str, identifier: str) -> None:
 def _powered(cloud: Cloud, operation: str, identifier: str, state: str | None) -> None:
     if state and cloud.store.get(identifier) is not None:
         instance_view.set_power(cloud, identifier, state)
+        published.look_later(cloud)
