@@ -52,7 +52,9 @@ def writes(count: int) -> list[Need]:
             "POST",
             f"{VAULT}/replicationRecoveryPlans/p/testFailover",
             [
-                Need("Microsoft.RecoveryServices/vaults/replicationRecoveryPlans/testFailover/action", f"{VAULT}/replicationRecoveryPlans/p"),
+                Need(
+                    "Microsoft.RecoveryServices/vaults/replicationRecoveryPlans/testFailover/action", f"{VAULT}/replicationRecoveryPlans/p"
+                ),
                 FOLLOW_JOB,
             ],
         ),
