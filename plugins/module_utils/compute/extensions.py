@@ -371,7 +371,7 @@ class Extensions(Step[Seen]):
 
         async def overtaken() -> bool | None:
             nonlocal anew
-            present = await self._machines.read(machine.id)
+            present = await self._machines.look(machine.id, "extensions")
             found = change.wanted.of(present)
             if found is None:
                 return change.verb == "remove"
