@@ -19,12 +19,7 @@ from situations import BROKEN, SITUATIONS
 Body = dict[str, Any]
 SENTINEL = "sentinel"  # the beginning of every secret here
 PUBLISHER, AGENTS = "Microsoft.Azure.Monitor", ("AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent")
-SCRIPT = {
-    "publisher": "Microsoft.Azure.Extensions",
-    "type": "CustomScript",
-    "type_handler_version": "2.1",
-    "os_type": "linux",
-}
+SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "os_type": "linux"}
 # The options that take secrets, filled, by module.
 GIVEN: dict[str, Body] = {
     "ama_reinstall": {
