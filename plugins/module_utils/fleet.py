@@ -27,6 +27,7 @@ Observed = TypeVar("Observed")
 View = dict[str, Any]
 
 TOLD = 10  # failed targets whose reasons are in a module's msg; the others are only named there
+WAY_ON = "Run this again when the causes are removed: it leaves alone what is done."
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a target while it is verified
 LAST_LOOK = 60.0  # seconds for the look at a target that failed, or whose time is up
 SENDS = 3  # times that a POST or PATCH is sent whose answer is lost
@@ -202,7 +203,7 @@ class Report:
             told = [f"{outcome.target.name}: {str(outcome.reason).rstrip('.')}" for outcome in bad[:TOLD]]
             if len(bad) > TOLD:
                 told.append(f"and {len(bad) - TOLD} more: " + ", ".join(outcome.target.name for outcome in bad[TOLD:]))
-            found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: " + "; ".join(told)}
+            found |= {"failed": True, "msg": f"{len(bad)} of {len(self.outcomes)} failed: {'; '.join(told)}. {WAY_ON}"}
         return found
 
 

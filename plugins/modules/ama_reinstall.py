@@ -280,13 +280,13 @@ options:
   agent_timeout:
     description:
       - How many minutes the VM agent of a machine may take to become ready. After a failover it usually takes a few.
-    type: int
+    type: float
     default: 20
   timeout:
     description:
       - How many minutes the whole run may take. A machine that is not done by then is reported as timed out; what Azure
         has begun goes on there.
-    type: int
+    type: float
     default: 120
   max_failures:
     description: How many machines may fail or time out without the task failing.
@@ -713,8 +713,8 @@ def argument_spec() -> dict[str, Any]:
             "association_name": {"type": "str", "default": associations.PATTERN},
             "data_collection_endpoint_ids": {"type": "list", "elements": "str", "default": []},
             **proof.argument_spec(),
-            "agent_timeout": {"type": "int", "default": 20},
-            "timeout": {"type": "int", "default": 120},
+            "agent_timeout": {"type": "float", "default": 20},
+            "timeout": {"type": "float", "default": 120},
             "max_failures": {"type": "int", "default": 0},
         }
     )

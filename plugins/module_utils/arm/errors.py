@@ -59,7 +59,7 @@ class AzureError(AzureDRError):
     ) -> None:
         self.asked, self.resource_id = asked, resource_id
         self.status, self.code, self.message = status, code, message
-        self.possible_causes, self.recommended_action = possible_causes, recommended_action
+        self.possible_causes, self.recommended_action = possible_causes, recommended_action or _way_on(status, accepted)
         self.request_id, self.details, self.accepted = request_id, details or [], accepted
         super().__init__(self._paragraph())
 
@@ -89,11 +89,13 @@ class OperationFailed(AzureError):
 class TimedOut(AzureDRError):
     """An operation or a wished-for state that did not arrive in time; what Azure accepted goes on there."""
 
+    recommended_action = "What Azure has accepted goes on there: run this again to go on from what is there then, or allow it more time."
+
     def __init__(self, asked: str, resource_id: str | None, minutes: float, last: str | None) -> None:
         self.asked, self.resource_id, self.minutes, self.last = asked, resource_id, minutes, last
         target = f" ({resource_id})" if resource_id else ""
         seen = f" The last that was seen: {last}." if last else ""
-        super().__init__(f"Waiting for '{asked}'{target} took longer than {minutes:g} minutes.{seen}")
+        super().__init__(f"Waiting for '{asked}'{target} took longer than {minutes:g} minutes.{seen} {self.recommended_action}")
 
 
 def from_exception(exc: BaseException, asked: str, resource_id: str | None) -> AzureError:
@@ -143,6 +145,17 @@ def from_body(
         details=details,
         accepted=accepted,
     )
+
+
+def _way_on(status: int | str | None, accepted: bool | None) -> str | None:
+    """What to do about some errors for which Azure recommends nothing."""
+    if status == 401:
+        return "See that the sign-in is still good (docs/sign-in.md), then run this again."
+    if status == 403:
+        return "Assign the sign-in a role that allows it (docs/permissions.md), then run this again."
+    if accepted is None:
+        return "Run this again when Azure answers: it looks first what has become of it."
+    return None
 
 
 def _text(code: Any) -> str | None:

@@ -81,7 +81,8 @@ class Azure:
 
         verify = self._settings.cert_validation_mode == "validate"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust(self._environ, verify), limit=200),
+            # Azure's limits allow 45 requests a second; each connection takes a third of a megabyte.
+            connector=aiohttp.TCPConnector(ssl=trust(self._environ, verify), limit=100),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=any(self._environ.get(name) for name in _PROXIES),
@@ -443,7 +444,8 @@ def main(
             check(module.params)
         result = asyncio.run(_worked(module, work))
     except AzureDRError as exc:
-        module.fail_json(msg=str(exc), error=exc.as_dict())
+        way_on = " Run this again when the cause is removed." if isinstance(exc, AzureError) and not exc.recommended_action else ""
+        module.fail_json(msg=f"{exc}{way_on}", error=exc.as_dict())
     except ImportError as exc:
         if (exc.name or "").partition(".")[0] not in ("azure", "aiohttp"):
             raise

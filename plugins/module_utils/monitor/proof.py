@@ -106,7 +106,7 @@ class Heartbeats:
 
 def explained(error: AzureError) -> AzureError:
     """A refusal for want of a permission tells which; Log Analytics itself does not."""
-    if error.status != 403 or error.recommended_action:
+    if error.status != 403:
         return error
     return AzureError(
         error.asked,

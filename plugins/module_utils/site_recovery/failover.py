@@ -837,7 +837,7 @@ def results(wish: Wish, step: Failover, report: fleet.Report, max_failures: int)
         "diff": fleet.differences(rows),
     }
     if len(bad) > max_failures or (troubled and not bad):
-        found |= {"failed": True, "msg": " ".join(dict.fromkeys(str(outcome.reason) for outcome in troubled))}
+        found |= {"failed": True, "msg": " ".join([*dict.fromkeys(str(outcome.reason) for outcome in troubled), fleet.WAY_ON])}
     return found
 
 

@@ -253,7 +253,7 @@ def test_the_message_of_a_great_failure_names_all_and_gives_the_reasons_of_some(
     switch = Switch()
     switch.trouble = raising(AzureDRError("No power."), "apply", *"abcdefghijkl")
     message = run([switch], "abcdefghijkl").result()["msg"]
-    assert message.startswith("12 of 12 failed: a: No power; b: ") and message.endswith("; and 2 more: k, l")
+    assert message.startswith("12 of 12 failed: a: No power; b: ") and message.endswith(f"; and 2 more: k, l. {fleet.WAY_ON}")
 
 
 def test_after_a_failure_half_way_the_target_is_shown_as_it_is() -> None:

@@ -82,7 +82,8 @@ def test_nothing_else_is_read_as_absent(place, talk, status, body):
 
 def test_other_errors_have_the_same_form():
     timed_out = TimedOut("fail over", VAULT, 1.5, "InProgress")
-    assert str(timed_out) == f"Waiting for 'fail over' ({VAULT}) took longer than 1.5 minutes. The last that was seen: InProgress."
+    told = f"Waiting for 'fail over' ({VAULT}) took longer than 1.5 minutes. The last that was seen: InProgress. "
+    assert str(timed_out) == told + TimedOut.recommended_action
     wrong = InputError("vault", "x", "an id")
     assert str(wrong) == "The option vault is 'x'; expected is an id."
     for error in (timed_out, wrong):
