@@ -89,7 +89,7 @@ class OperationFailed(AzureError):
 class TimedOut(AzureDRError):
     """An operation or a wished-for state that did not arrive in time; what Azure accepted goes on there."""
 
-    recommended_action = "What Azure has accepted goes on there: run this again to go on from what is there then, or allow it more time."
+    recommended_action = "What Azure has accepted goes on there: run this again, or allow it more time."
 
     def __init__(self, asked: str, resource_id: str | None, minutes: float, last: str | None) -> None:
         self.asked, self.resource_id, self.minutes, self.last = asked, resource_id, minutes, last

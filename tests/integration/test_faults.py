@@ -1,0 +1,309 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""Every fault that the rehearsal cloud knows, on every module that changes something and on the failover playbook, alone and in pairs.
+
+Whatever happens, what a run says is held against what the cloud holds: it ends, tells of each machine, fails over once, calls nothing done
+that is not, and tells of each failure its reason and the way on. The pairs are drawn at random, of a seed that is printed;
+AZURE_DR_FAULT_PAIRS says how many (6), AZURE_DR_FAULT_SEED repeats them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import documented
+import estates
+import pytest
+import runbook
+import situations
+from conftest import ROOT, RunningCloud
+
+Body = dict[str, Any]
+
+PAIRS = int(os.environ.get("AZURE_DR_FAULT_PAIRS", "6"))
+SEED = int(os.environ.get("AZURE_DR_FAULT_SEED") or random.randrange(10**6))
+AT_ONCE = 4
+DRIFTED = estates.machine_id("drifted", estates.RECOVERY)
+MACHINES = {one.rpartition("/")[2]: one for one in (situations.HEALTHY, situations.ABSENT, situations.BROKEN, DRIFTED)}
+STATES = {"unchanged", "changed", "failed", "timed_out", "skipped"}
+WAY_ON = re.compile(r"[Rr]un this again|[Rr]ecommended action|run the action|[Gg]o on|Start it|Look at its health")
+ERROR = {"code": "539", "message": "The requested action couldn't be performed.", "possibleCauses": "A test.", "recommendedAction": "None."}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module with its arguments in an estate: what it changes, what it lists and reads meanwhile (as the match of a rule), the group that
+    it works in, and `true`: whether what it says of a target holds, by the resources of the cloud."""
+
+    args: Body
+    estate: list[Body]
+    targets: frozenset[str]
+    write: Body
+    lists: Body
+    reads: Body
+    group: str
+    true: Callable[[Body, Mapping[str, Body]], bool]
+
+
+def monitored(row: Body, bodies: Mapping[str, Body]) -> bool:
+    machine = row["id"].lower()
+    agent = bodies.get(f"{machine}/extensions/{situations.AGENT}".lower(), {}).get("properties", {})
+    links = [body["properties"] for name, body in bodies.items() if name.startswith(f"{machine}/providers/microsoft.insights/")]
+    linked = {str(link.get("dataCollectionRuleId") or link.get("dataCollectionEndpointId")).lower() for link in links}
+    wanted = {runbook.RULES["Linux"].lower(), runbook.ENDPOINT.lower()}
+    return agent.get("provisioningState") == "Succeeded" and agent.get("enableAutomaticUpgrade") is True and wanted <= linked
+
+
+def updated(row: Body, bodies: Mapping[str, Body]) -> bool:
+    details = bodies[row["id"].lower()]["properties"]["providerSpecificDetails"]
+    return details["agentAutoUpdateStatus"] == "Enabled" and details["automationAccountArmId"] == estates.ACCOUNT_ID
+
+
+def failed_over(row: Body, bodies: Mapping[str, Body]) -> bool:
+    return bodies[row["id"].lower()]["properties"]["activeLocation"] == "Recovery"
+
+
+SHOP = frozenset({runbook.WEB, runbook.SQL})
+SUBJECTS = {
+    "ama_reinstall": Subject(
+        situations.MONITORING | {"machine_ids": list(MACHINES.values()), "enable_automatic_upgrade": True},
+        runbook.shop(
+            *situations.standing_machines(),
+            *estates.machine("drifted", region=estates.RECOVERY),
+            situations.extension(DRIFTED, enableAutomaticUpgrade=False),
+        ),
+        frozenset(MACHINES),
+        {"method": ["PUT", "PATCH", "DELETE"], "path": "*/virtualMachines/*"},
+        {"method": "GET", "path": "*/dataCollectionRuleAssociations"},
+        {"method": "GET", "path": "*/virtualMachines/*"},
+        "rg-shop-weu",
+        monitored,
+    ),
+    "asr_autoupdate": Subject(
+        situations.ACCOUNT,
+        runbook.shop(),
+        frozenset(estates.mapping_id(region).rpartition("/")[2] for region in (estates.PRIMARY, estates.RECOVERY)),
+        {"method": "PATCH", "path": "*/replicationProtectionContainerMappings/*"},
+        {"method": "GET", "path": "*/replicationProtectionContainerMappings"},
+        {"method": "GET", "path": "*/replicationProtectionContainerMappings/*"},
+        "rg-dr-weu",
+        updated,
+    ),
+    "asr_failover": Subject(
+        {"action": "unplanned", "recovery_plan": "shop", "confirm": "shop"},
+        runbook.shop(),
+        SHOP,
+        {"method": "POST", "path": "*/unplannedFailover"},
+        {"method": "GET", "path": "*/replicationProtectedItems"},
+        {"method": "GET", "path": "*/replicationJobs/*"},
+        "rg-dr-weu",
+        failed_over,
+    ),
+}
+
+Rules = Callable[[Subject], list[Body]]
+AZURE = {"path": "/subscriptions/*"}
+
+
+def rule(match: Body, do: Body, **when: Any) -> Body:
+    return {"match": match, "do": do, **when}
+
+
+def disturbed(do: Body, count: int = 1) -> Rules:
+    """The first change, and the first reading, meet this."""
+    return lambda subject: [rule(subject.write, do, count=count), rule(subject.reads, do, count=count)]
+
+
+def ended(**operation: Any) -> Rules:
+    """The operations that the first change begins end like this."""
+    return lambda subject: [rule(subject.write, {"operation": operation}, count=1)]
+
+
+FAULTS: dict[str, Rules] = {
+    "429 with Retry-After": disturbed({"status": 429, "headers": {"Retry-After": 60}}, 2),
+    "429 without Retry-After": disturbed({"status": 429}),
+    "500": disturbed({"status": 500}),
+    "502": disturbed({"status": 502}),
+    "503": disturbed({"status": 503}),
+    "504": disturbed({"status": 504}),
+    "connection dropped before the request took effect": disturbed({"drop": "before"}),
+    "connection dropped after the request took effect": disturbed({"drop": "after"}),
+    "slow answers": lambda subject: [rule(AZURE, {"delay": 600}, probability=0.2)],
+    "expired token (401)": lambda subject: [rule(AZURE, {"status": 401}, after=2, count=1), rule(subject.write, {"status": 401}, count=1)],
+    "token that lives a second": lambda subject: [rule({"path": "*/oauth2/v2.0/token"}, {"lifetime": 1})],
+    "403 on one group": lambda subject: [rule({"path": f"*/resourceGroups/{subject.group}/*"}, {"status": 403})],
+    "403 on the changes": lambda subject: [rule(subject.write, {"status": 403})],
+    "operation or job ends Failed": ended(status="Failed", **ERROR),
+    "operation or job ends Cancelled": ended(status="Cancelled"),
+    "operation or job ends PartiallySucceeded": ended(status="PartiallySucceeded"),
+    "operation or job ends CompletedWithInformation": ended(status="CompletedWithInformation"),
+    "operation that never ends": ended(status="InProgress"),
+    "a page of a list fails": lambda subject: [rule(subject.lists, {"status": 400, "body": {"error": ERROR}})],
+}
+NEVER = "operation that never ends"
+# On a failover alone; the others are of what comes after it.
+OF_A_FAILOVER: dict[str, Rules] = {
+    "one machine fails in the job": ended(item=runbook.WEB, **ERROR),
+    "VM name taken in the target group": ended(
+        item=runbook.WEB, code="28061", message=f"The virtual machine name '{runbook.WEB}' is taken."
+    ),
+}
+OF_THE_PLAYBOOK: dict[str, Rules] = {
+    "VM agent that never gets ready": ended(machine="silent", item=runbook.WEB),
+    "target VM that is missing": ended(machine="missing", item=runbook.WEB),
+    "extension that ends Failed": lambda subject: [
+        rule({"method": "PUT", "path": "*/extensions/*"}, {"operation": {"status": "Failed", **ERROR}}, count=1)
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Faults on a module, or on the playbook failover.yml."""
+
+    subject: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {' + '.join(self.faults)}"
+
+    @property
+    def rules(self) -> list[Body]:
+        known = FAULTS | OF_A_FAILOVER | OF_THE_PLAYBOOK
+        subject = SUBJECTS["asr_failover" if self.subject == "failover.yml" else self.subject]
+        return [one for name in self.faults for one in known[name](subject)]
+
+
+def alone() -> Iterator[Case]:
+    for module in SUBJECTS:
+        for fault in FAULTS | (OF_A_FAILOVER if module == "asr_failover" else {}):
+            yield Case(module, (fault,))
+    for fault in ("connection dropped after the request took effect", "expired token (401)", *OF_THE_PLAYBOOK):
+        yield Case("failover.yml", (fault,))
+
+
+def pairs() -> Iterator[Case]:
+    """A fault can meet itself."""
+    dice = random.Random(SEED)
+    for number in range(PAIRS):
+        subject = [*SUBJECTS, "failover.yml"][number % (len(SUBJECTS) + (PAIRS > 20))]
+        known = {**FAULTS, **(OF_A_FAILOVER if "failover" in subject else {}), **(OF_THE_PLAYBOOK if subject == "failover.yml" else {})}
+        yield Case(subject, tuple(dice.choices(list(known), k=2)))
+
+
+CASES = {str(case): case for case in [*alone(), *pairs()]}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run said, and what the cloud holds after it."""
+
+    result: Body
+    bodies: Mapping[str, Body]
+    posts: list[str]
+
+
+def run(case: Case, folder: Path) -> Ended:
+    folder.mkdir()
+    subject = SUBJECTS["asr_failover" if case.subject == "failover.yml" else case.subject]
+    state = folder / "state.json"
+    cloud = RunningCloud(folder / "cloud", subject.estate, speed=3000, seed=SEED, faults=case.rules, state=state, throttle="off")
+    cloud.environment["AZURE_DR_PACING_FILE"] = str(folder / "pacing")
+    try:
+        if case.subject == "failover.yml":
+            played = runbook.play(
+                cloud,
+                folder / "home",
+                "failover",
+                {"restore_monitoring_agent_timeout": 0.1, "restore_monitoring_timeout": 0.6, "failover_timeout": 0.6},
+            )
+            assert played.records, played.output
+            result: Body = {"failed": played.status != 0, "steps": played.record["steps"], "msg": played.output}
+        else:
+            result = cloud.run_module(case.subject, subject.args | {"timeout": 0.1 if NEVER in case.faults else 0.8})
+        posts = [one["path"] for one in cloud.writes() if one["method"] == "POST" and one["status"] == 202]
+    finally:
+        cloud.stop()
+    return Ended(result, json.loads(state.read_text())["store"]["bodies"], posts)
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[Ended]]]:
+    """The runs of all cases that are asked for, some at once: they mostly wait."""
+    asked = {item.callspec.params["name"] for item in request.session.items if item.path == request.path and hasattr(item, "callspec")}
+    folder = tmp_path_factory.mktemp("faults")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(run, case, folder / str(number)) for number, (name, case) in enumerate(CASES.items()) if name in asked}
+
+
+def check(result: Body, subject: Subject, bodies: Mapping[str, Body]) -> None:
+    """What a module said, against what is there."""
+    rows = result.get("targets")
+    if rows is None:  # it stopped before it knew its targets
+        assert result["failed"] and WAY_ON.search(result["msg"]), result
+        return
+    assert subject.targets <= {row["name"] for row in rows} or {row["name"] for row in rows} == {"shop"}, result
+    for row in rows:
+        assert row["state"] in STATES, row
+        if row["state"] in ("changed", "unchanged"):
+            assert subject.true(row, bodies), f"{row['name']} is called {row['state']}, and the cloud says otherwise: {row}"
+        else:
+            assert row["name"] and row["reason"], row
+            assert result["failed"], result
+    if result.get("failed"):
+        assert WAY_ON.search(result["msg"]), result["msg"]
+        bad = [row for row in rows if row["state"] in ("failed", "timed_out")]
+        assert bad and all(row["name"] in result["msg"] or str(row["reason"]).rstrip(".") in result["msg"] for row in bad), result
+    else:
+        assert all(row["state"] in ("changed", "unchanged") for row in rows), result
+
+
+def done(step: Body) -> set[str]:
+    return {machine["name"] for machine in step["machines"] if machine["state"] in ("changed", "unchanged")}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_whatever_happens_the_truth_is_told(runs: Mapping[str, Future[Ended]], name: str) -> None:
+    case, ended = CASES[name], runs[name].result(timeout=300)
+    print(f"seed {SEED}")
+    failovers = [path for path in ended.posts if path.endswith("/unplannedFailover")]
+    assert len(failovers) <= 1, failovers
+    if case.subject != "failover.yml":
+        check(ended.result, SUBJECTS[case.subject], ended.bodies)
+        return
+    steps = {step["name"]: step for step in ended.result["steps"]}
+    over = done(steps["Failover"])
+    assert all(failed_over({"id": estates.item_id(name)}, ended.bodies) for name in over)
+    committed = any(path.endswith("/failoverCommit") for path in ended.posts)
+    if ended.result["failed"]:
+        assert WAY_ON.search(ended.result["msg"]), ended.result["msg"]
+    else:
+        assert over == SHOP and committed, steps
+        for body in ended.bodies.values():
+            assert body["type"] != "Microsoft.Compute/virtualMachines/extensions" or body["properties"]["provisioningState"] == "Succeeded"
+    if committed:
+        assert done(steps["Restore monitoring"]) == SHOP
+
+
+def fragments(module: str) -> list[str]:
+    return documented.read(module, "DOCUMENTATION").get("extends_documentation_fragment") or []
+
+
+def test_every_module_that_changes_something_meets_faults() -> None:
+    changing = {module for module in documented.MODULES if any("journal" in one for one in fragments(module))}
+    assert changing == set(SUBJECTS)
+
+
+def test_the_table_of_faults_has_a_row_for_each() -> None:
+    page = (ROOT / "docs" / "faults.md").read_text()
+    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")} - {"fault", "---"}
+    assert rows == set(FAULTS | OF_A_FAILOVER | OF_THE_PLAYBOOK)
