@@ -290,7 +290,7 @@ def monitored(vm: Body, system: str, region: str) -> list[Body]:
 
 
 def others(vm: Body) -> list[Body]:
-    """The extensions of shop-admin-01 that are no monitoring agent; the first is Site Recovery's own, as all replicated machines have it."""
+    """The extensions of shop-admin-01 but the agent; the first is Site Recovery's own, as all replicated machines have it."""
     return [
         extension(
             vm,
