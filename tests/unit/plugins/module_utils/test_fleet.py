@@ -341,3 +341,42 @@ def test_progress_tells_the_plan_and_each_failure(tmp_path: Path, monkeypatch: p
         "b failed: No power.",
         "2 of 2 machines done; 1 failed",
     ]
+
+
+class Lossy(Switch):
+    """A switch that is turned on with `method`, and whose first answers are lost: the troubles of the calls, in order; `taken`: whether
+    these were taken on all the same."""
+
+    def __init__(self, method: str, *troubles: AzureError, taken: bool = False) -> None:
+        super().__init__()
+        self.method, self.troubles, self.taken, self.sent = method, list(troubles), taken, 0
+
+    def plan(self, target: Target, observed: bool) -> list[Action]:
+        return [] if observed else [Action("turn it on", ((self.method, target.id),))]
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        self.sent += 1
+        error = self.troubles.pop(0) if self.troubles else None
+        if error is None or self.taken:
+            self.on.add(target.name)
+        if error:
+            raise error
+
+
+LOST, BUSY = AzureError("turn it on", "/t/a", status=500, accepted=None), AzureError("turn it on", "/t/a", status=409)
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "sent"),
+    [
+        (Lossy("PATCH", LOST), "changed", 2),
+        (Lossy("POST", LOST, taken=True), "changed", 1),
+        (Lossy("POST", LOST, BUSY, LOST), "failed", 3),
+        (Lossy("PATCH", BUSY), "failed", 1),
+        (Lossy("PUT", LOST), "failed", 1),
+        (Lossy("PUT", LOST, taken=True), "changed", 1),
+    ],
+)
+def test_what_got_no_answer_is_looked_after_before_it_is_sent_again(step: Lossy, state: str, sent: int) -> None:
+    assert states(run([step])) == {"a": state}
+    assert step.sent == sent

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import main
+from azure.core.rest import HttpRequest
 
 from .conftest import EXTENSION, GROUP, MACHINE, SUBSCRIPTION, VAULT, Answer
 
@@ -137,6 +138,42 @@ def test_a_missing_resource_provider_is_never_registered_behind_the_users_back(p
     with pytest.raises(AzureError, match="Not registered"):
         talk(work)
     assert [seen.path for seen in place.cloud.seen if seen.method != "GET"] == [f"/{place.environ['AZURE_TENANT']}/oauth2/v2.0/token"]
+
+
+def test_a_token_that_azure_refuses_is_renewed_once(place, talk):
+    expired = Answer(401, {"error": {"code": "ExpiredAuthenticationToken", "message": "Too late."}})
+    place.cloud.on("GET", GROUP, expired, Answer(body={"name": "rg"}), expired)
+
+    async def work(azure):
+        first = await azure.get("read the group", GROUP, "2022-09-01")
+        with pytest.raises(AzureError, match=r"docs/sign-in\.md") as caught:
+            await azure.get("read the group", GROUP, "2022-09-01")
+        return first, caught.value.status
+
+    assert talk(work) == ({"name": "rg"}, 401)
+    assert len(place.cloud.asked("GET", GROUP)) == 4
+
+
+@pytest.mark.parametrize(("method", "sent"), [("POST", 1), ("GET", 2)])
+def test_after_a_5xx_only_what_does_no_harm_twice_is_sent_again(place, talk, method, sent):
+    failing = Answer(500, {"error": {"code": "InternalServerError", "message": "No."}}, {"x-ms-retry-after-ms": "1"})
+    place.cloud.on(method, f"{GROUP}/thing", failing, Answer(body={}))
+
+    async def work(azure):
+        await azure._untyped.send_request(HttpRequest(method, azure._untyped.format_url(f"{GROUP}/thing")))
+
+    talk(work)
+    assert len(place.cloud.asked(method, f"{GROUP}/thing")) == sent
+
+
+def test_who_asks_to_wait_too_long_is_told_of(place, talk):
+    place.cloud.on("GET", GROUP, Answer(429, {"error": {"code": "TooManyRequests", "message": "No."}}, {"Retry-After": "3600"}))
+
+    async def work(azure):
+        await azure.get("read the group", GROUP, "2022-09-01")
+
+    with pytest.raises(AzureError, match="TooManyRequests"):
+        talk(work)
 
 
 class Module:
