@@ -31,7 +31,7 @@ WAY_ON = "Run this again when the causes are removed: it leaves alone what is do
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0  # seconds between two looks at a target while it is verified
 LAST_LOOK = 60.0  # seconds for the look at a target that failed, or whose time is up
 SENDS = 3  # times that a POST or PATCH is sent whose answer is lost
-LOOKS = 4  # looks at what became of it, in some fifteen seconds, before it counts as not taken on
+LOOKS = 3  # looks at what became of it, in some seven seconds, before it counts as not taken on
 
 
 class Pacing(Protocol):
