@@ -209,7 +209,11 @@ class Ended:
 
     result: Body
     bodies: Mapping[str, Body]
-    posts: list[str]
+
+    def jobs(self, scenario: str) -> int:
+        """How many jobs of the plan the cloud has taken on; a request whose answer was lost counts, too."""
+        jobs = [body["properties"] for name, body in self.bodies.items() if "/replicationjobs/" in name]
+        return sum(job["scenarioName"] == scenario and job["targetInstanceType"] == "RecoveryPlan" for job in jobs)
 
 
 def run(case: Case, folder: Path) -> Ended:
@@ -230,10 +234,9 @@ def run(case: Case, folder: Path) -> Ended:
             result: Body = {"failed": played.status != 0, "steps": steps, "msg": played.output}
         else:
             result = cloud.run_module(case.subject, subject.args | {"timeout": 0.1 if NEVER in case.faults else 0.8})
-        posts = [one["path"] for one in cloud.writes() if one["method"] == "POST" and one["status"] == 202]
     finally:
         cloud.stop()
-    return Ended(result, json.loads(state.read_text())["store"]["bodies"], posts)
+    return Ended(result, json.loads(state.read_text())["store"]["bodies"])
 
 
 @pytest.fixture(scope="module")
@@ -275,18 +278,17 @@ def done(step: Body) -> set[str]:
 def test_whatever_happens_the_truth_is_told(runs: Mapping[str, Future[Ended]], name: str) -> None:
     case, ended = CASES[name], runs[name].result(timeout=300)
     print(f"seed {SEED}")
-    failovers = [path for path in ended.posts if path.endswith("/unplannedFailover")]
-    assert len(failovers) <= 1, failovers
+    assert ended.jobs("UnplannedFailover") <= 1
     if case.subject != "failover.yml":
         check(ended.result, SUBJECTS[case.subject], ended.bodies)
         return
     steps = {step["name"]: step for step in ended.result["steps"]}
     if not steps:  # it stopped before it began
-        assert ended.result["failed"] and not ended.posts and WAY_ON.search(ended.result["msg"]), ended.result["msg"]
+        assert ended.result["failed"] and not ended.jobs("UnplannedFailover") and WAY_ON.search(ended.result["msg"]), ended.result["msg"]
         return
     over = done(steps["Failover"])
     assert all(failed_over({"id": estates.item_id(name)}, ended.bodies) for name in over)
-    committed = any(path.endswith("/failoverCommit") for path in ended.posts)
+    committed = ended.jobs("CommitFailover") > 0
     if ended.result["failed"]:
         assert WAY_ON.search(ended.result["msg"]), ended.result["msg"]
     else:
