@@ -39,6 +39,7 @@ from typing import Any, NamedTuple
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError, OperationFailed
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import resolved
 
 View = dict[str, Any]
 
@@ -110,7 +111,7 @@ class Journal:
         self.file: Path | None = None
         self._warnings: list[str] = []
         self._unread: list[str] = []
-        self._directory = Path(directory).expanduser()
+        self._directory = resolved(directory)
         self._handle: int | None = None
         self._open: dict[str, dict[str, View | None]] = {}
         self._others: dict[str, _Other | None] = {}  # None for a file that is of no interest, or of none any more

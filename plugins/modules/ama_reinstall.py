@@ -651,7 +651,6 @@ error:
   type: dict
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -661,6 +660,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import extensions, machines, restoring
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS, Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations, proof
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import resolved
 
 SOURCE = "source"  # restore_from: ask the source machines
 IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -738,7 +738,7 @@ def check(params: dict[str, Any]) -> None:
     if params["restore_from"] and params["state"] == "absent":
         raise InputError("restore_from", params["restore_from"], "to be left out with state=absent, which brings nothing back")
     if params["restore_from"] not in (None, SOURCE):
-        baseline.read("restore_from", Path(params["restore_from"]).expanduser())
+        baseline.read("restore_from", resolved(params["restore_from"]))
 
 
 async def restore(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]:
@@ -802,7 +802,7 @@ async def records(azure: session.Azure, params: dict[str, Any], chosen: choice.C
         recorded = await asked(azure, [source for source in sources.values() if source], params["timeout"] * 60)
         unknown = "It is not known which machine it stands in for: name that one in sources."
         return {key: recorded[ids.key(source)] if source else AzureDRError(unknown) for key, source in sources.items()}
-    file = Path(params["restore_from"]).expanduser()
+    file = resolved(params["restore_from"])
     kept = baseline.read("restore_from", file)
     return {
         key: kept.get(ids.key(source or key))

@@ -21,6 +21,7 @@ options:
   path:
     description:
       - The file, on the host that runs the module. It is put in the place of an older one whole or not at all.
+      - A relative path begins where the command was started.
       - It holds the machines that were chosen, and no others. A machine that could not be read keeps the record that the file had of it.
     type: path
     required: true
@@ -250,7 +251,6 @@ error:
   type: dict
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -258,6 +258,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils import baseline,
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, ids, session
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute import machines, restoring
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor import associations
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import resolved
 
 
 def argument_spec() -> dict[str, Any]:
@@ -280,7 +281,7 @@ def check(params: dict[str, Any]) -> None:
 
 def kept(params: dict[str, Any]) -> dict[str, baseline.Record]:
     """What the file holds; nothing where there is none. Raises InputError for one that is no baseline: it is not written over."""
-    path = Path(params["path"])
+    path = resolved(params["path"])
     return baseline.read("path", path) if path.exists() else {}
 
 
@@ -300,7 +301,7 @@ async def record(azure: session.Azure, module: AnsibleModule) -> dict[str, Any]:
     ]
     result["changed"] = result["changed"] or bool(removed)
     if result["changed"] and not module.check_mode:
-        baseline.write(Path(params["path"]), records)
+        baseline.write(resolved(params["path"]), records)
     return result
 
 

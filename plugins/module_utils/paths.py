@@ -1,0 +1,17 @@
+# Copyright: (c) 2026, the cloudops.azure_dr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+"""The paths that users name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def resolved(path: str | Path) -> Path:
+    """The path as it is meant: ~ is the home directory, and a relative one begins where the command was started.
+
+    Ansible runs a module on the controller in the folder of its playbook, which for a playbook of a collection is the collection's.
+    """
+    return Path(os.environ.get("PWD") or ".") / Path(path).expanduser()
