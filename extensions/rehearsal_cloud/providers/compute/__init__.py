@@ -11,6 +11,7 @@ from .extensions import Extension
 from .instance_view import agent_ready, silence
 from .machines import Locations, Machine
 from .operations import OperationStatus
+from .quotas import Skus
 from .recovered import machine, power, recover, remove
 from .rolling_upgrades import RollingUpgrades
 from .scale_set_extensions import ScaleSetExtension
@@ -20,7 +21,7 @@ from .scale_sets import ScaleSet
 
 def types() -> list[ResourceType]:
     scale_sets = [ScaleSet(), ScaleSetExtension(), Instance(), InstanceExtension(), RollingUpgrades()]
-    return [Machine(), Extension(), Locations(), OperationStatus(), *scale_sets, *published.types()]
+    return [Machine(), Extension(), Locations(), OperationStatus(), Skus(), *scale_sets, *published.types()]
 
 
 __all__ = ["agent_ready", "machine", "power", "recover", "remove", "silence", "types"]

@@ -16,7 +16,7 @@ from ...paths import Path, key, parse
 from ...resource_types import Body, Handler, ResourceType, merge
 from ...timeline import effect
 from ..resources import identify, location_required
-from . import health, instance_view, published
+from . import health, instance_view, published, quotas
 from .extensions import busy
 from .instance_view import EXTENSION, MACHINE
 from .operations import announce
@@ -148,13 +148,14 @@ class Machine(ResourceType):
 
 
 class Locations(ResourceType):
-    """GET .../locations/{region}/virtualMachines, and the same for scale sets."""
+    """GET .../locations/{region}/virtualMachines, the same for scale sets, and .../usages."""
 
     name = "Microsoft.Compute/locations"
 
     def __init__(self) -> None:
         super().__init__()
         self.views = {kind.rpartition("/")[2].lower(): _lister(kind) for kind in (MACHINE, "Microsoft.Compute/virtualMachineScaleSets")}
+        self.views["usages"] = quotas.usages
 
 
 def _lister(kind: str) -> Handler:

@@ -67,6 +67,7 @@ class Items(SiteRecoveryType):
         cloud.store.private(item["id"]).update(network=network, subnet=subnet)
         if item["properties"]["protectionState"] in (replication.COPYING[0], replication.FIRST_POINT[0]):
             replication.start(cloud, item)
+        replication.go_on(cloud, item)
 
     def found(self, cloud: Cloud, request: Request, path: Path) -> Bodies:
         wanted = job_filter(request.query.get("$filter", ""))

@@ -88,6 +88,19 @@ def drop(cloud: Cloud, item_id: str) -> None:
     cloud.timeline.drop("site_recovery.replication", item=key(item_id))
 
 
+def go_on(cloud: Cloud, item: Body) -> None:
+    """The healthy machines of an estate have been replicating until the cloud begins: RPO and heartbeat are of now, not of the day on which
+    the estate was written."""
+    properties = item["properties"]
+    details = properties.get("providerSpecificDetails") or {}
+    if (
+        properties.get("protectionState") == PROTECTED[0]
+        and properties.get("replicationHealth") == "Normal"
+        and details.get("rpoInSeconds")
+    ):
+        details.update(lastHeartbeat=asr_time(cloud.clock.now), lastRpoCalculatedTime=asr_time(cloud.clock.now - details["rpoInSeconds"]))
+
+
 @effect("site_recovery.replication")
 def _advance(cloud: Cloud, item: str, stage: str) -> None:
     body = cloud.store.get(item)
