@@ -597,6 +597,14 @@ replicated_items:
           type: list
           elements: dict
           sample: []
+        distro:
+          description: The operating system that the machine has, as its Mobility service tells.
+          type: str
+          sample: Ubuntu 22.04
+        installed_for:
+          description: The operating system that it had when the Mobility service was installed.
+          type: str
+          sample: Ubuntu 22.04
 recovery_plans:
   description: The recovery plans, each with its groups.
   returned: when O(include) has V(recovery_plans), or O(recovery_plan) is given

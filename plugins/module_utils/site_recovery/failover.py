@@ -594,7 +594,7 @@ class Failover(Step[Standing]):
         whole = [job for job in known if failover_jobs.of_plan(job) == (standing.kind == PLAN) and (job.target_name or "").lower() == own]
         parts = [job for job in known if not failover_jobs.of_plan(job) and (job.target_name or "").lower() in names]
         found = failover_jobs.behind(self._verb.scenario, whole, parts)
-        wire = await self._job(found.name) if found else None
+        wire = await jobs.glance(self._azure, self._vault, found.name) if found else None
         job = jobs.parse(wire) if wire else None
         return job if job and failover_jobs.covers(job, standing.items) else None
 
@@ -633,7 +633,7 @@ class Failover(Step[Standing]):
         """Look at a job until it has ended, telling what changes; `note` hears of each look."""
         interval, told = FIRST_LOOK, ""
         while True:
-            wire = await self._job(name)
+            wire = await jobs.glance(self._azure, self._vault, name)
             if wire is not None:
                 job = jobs.parse(wire)
                 if note:
@@ -647,15 +647,6 @@ class Failover(Step[Standing]):
                 told = line
             await self._azure.pause(interval)
             interval = min(interval * 1.5, LONGEST_LOOK)
-
-    async def _job(self, name: str) -> Wire | None:
-        """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure."""
-        try:
-            return await self._vault.job(self._azure, name)
-        except AzureError as error:
-            if error.status is None or error.status == 429 or int(error.status) >= 500:
-                return None
-            raise
 
     async def _troubles(self, job: Job, acted_on: Sequence[ReplicatedItem]) -> dict[str, Job]:
         """The jobs of the machines that failed; of a plan's task that did not succeed the state of the machine's own job decides."""

@@ -28,7 +28,9 @@ class CurrentJob:
 
 @dataclass(frozen=True)
 class Agent:
-    """The Mobility service of an item. Dates are ISO 8601; None is what Azure does not tell (a key that its API version lacks included)."""
+    """The Mobility service of an item. Dates are ISO 8601; None is what Azure does not tell (a key that its API version lacks included).
+
+    `distro` is the operating system that the machine has, `installed_for` the one that it had when the service was installed."""
 
     version: str | None
     expires: str | None
@@ -41,6 +43,8 @@ class Agent:
     upgrade_retries_exhausted: bool | None
     reinstall_required: bool | None
     reinstall_blocked_by: tuple[Wire, ...]
+    distro: str | None
+    installed_for: str | None
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def _date(text: str | None) -> str | None:
 
 
 def _agent(details: Wire) -> Agent:
-    """Keys as in the Site Recovery client 2.0.0 (API 2025-08-01), an older one lacks the last six."""
+    """Keys as in the Site Recovery client 2.0.0 (API 2025-08-01), an older one lacks the last eight."""
     return Agent(
         version=details.get("agentVersion"),
         expires=_date(details.get("agentExpiryDate")),
@@ -199,4 +203,6 @@ def _agent(details: Wire) -> Agent:
         upgrade_retries_exhausted=details.get("isAgentUpgradeRetryThresholdExhausted"),
         reinstall_required=details.get("isAgentReinstallRequired"),
         reinstall_blocked_by=tuple(health_error(reason) for reason in details.get("reasonsBlockingReinstallDetails") or ()),
+        distro=details.get("distroName") or None,
+        installed_for=details.get("distroNameForWhichAgentIsInstalled") or None,
     )

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, OperationFailed
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import FIRST_LOOK, LONGEST_LOOK
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import when
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
 
@@ -136,6 +137,27 @@ def select(jobs: Iterable[Job], states: Iterable[str], newer_than: timedelta | N
         return bool(kinds & wanted) and not old
 
     return sorted(filter(meant, jobs), key=lambda job: job.started or "9999", reverse=True)
+
+
+async def glance(azure: Any, vault: Vault, name: str) -> Wire | None:
+    """The job, or None when it could not be read just now: a disturbed look does not end what goes on in Azure. Raises AzureError."""
+    try:
+        return await vault.job(azure, name)
+    except AzureError as error:
+        if error.status is None or error.status == 429 or int(error.status) >= 500:
+            return None
+        raise
+
+
+async def followed(azure: Any, vault: Vault, name: str) -> Job:
+    """The job when it has ended, looked at until then. Raises AzureError."""
+    interval = FIRST_LOOK
+    while True:
+        wire = await glance(azure, vault, name)
+        if wire is not None and not (job := parse(wire)).running:
+            return job
+        await azure.pause(interval)
+        interval = min(interval * 1.5, LONGEST_LOOK)
 
 
 async def explained(azure: Any, vault: Vault, name: str, error: OperationFailed) -> OperationFailed:
