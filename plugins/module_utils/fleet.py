@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -125,9 +125,55 @@ class Step(Generic[Observed]):
         """Whether what an action took away (its `lost`) is there again, or nobody wants it: then the journal closes it."""
         return True
 
+    def goes_on(self, target: Target, action: Action, error: AzureError) -> bool:
+        """Whether what comes after an action that failed is done all the same. Who says so plans that action no more, and tells of it in
+        `refused`."""
+        return False
+
     def refused(self, target: Target, observed: Observed) -> str | None:
         """What of the wanted state cannot be brought about, and why: the target fails with it once all else is done. None for nothing."""
         return None
+
+
+class Part(Step[Observed | None]):
+    """A step for some of the targets; to the others it does nothing."""
+
+    def __init__(self, step: Step[Observed], meant: Callable[[Target], bool]) -> None:
+        self._step, self._meant = step, meant
+        self.independent, self.sees_to_lost_answers = step.independent, step.sees_to_lost_answers
+
+    async def prepare(self, targets: Sequence[Target]) -> None:
+        await self._step.prepare([target for target in targets if self._meant(target)])
+
+    def foretell(self, target: Target) -> Observed | None:
+        return self._step.foretell(target) if self._meant(target) else None
+
+    async def observe(self, target: Target) -> Observed | None:
+        return await self._step.observe(target) if self._meant(target) else None
+
+    def plan(self, target: Target, observed: Observed | None) -> list[Action]:
+        return [] if observed is None else self._step.plan(target, observed)
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        await self._step.apply(target, action, seconds)
+
+    def view(self, observed: Observed | None) -> View:
+        return {} if observed is None else self._step.view(observed)
+
+    def wanted(self, target: Target, observed: Observed | None) -> View:
+        return {} if observed is None else self._step.wanted(target, observed)
+
+    def failure(self, target: Target, observed: Observed | None) -> str | None:
+        return None if observed is None else self._step.failure(target, observed)
+
+    def made_good(self, target: Target, observed: Observed | None, lost: View) -> bool:
+        return observed is None or self._step.made_good(target, observed, lost)
+
+    def goes_on(self, target: Target, action: Action, error: AzureError) -> bool:
+        return self._step.goes_on(target, action, error)
+
+    def refused(self, target: Target, observed: Observed | None) -> str | None:
+        return None if observed is None else self._step.refused(target, observed)
 
 
 @dataclass
@@ -429,7 +475,9 @@ class _Run:
                     await self._send(step, action)
             except AzureError as error:
                 self.outcome.begun |= bool(action.requests) and error.accepted is not False
-                raise
+                if not step.goes_on(self._target, action, error):
+                    raise
+                continue
             except TimedOut:  # what was accepted goes on in Azure
                 self.outcome.begun |= bool(action.requests)
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
@@ -38,28 +38,31 @@ def too_many(unhealthy: int, total: int) -> bool:
     return unhealthy * 100 > total * SHARE
 
 
-def behind(scale_set: ScaleSet) -> list[Instance]:
-    """The instances that this step brings to the latest model."""
-    return [one for one in scale_set.lagging if not one.protected] if scale_set.manual else []
+def behind(scale_set: ScaleSet, changes: bool = False) -> list[Instance]:
+    """The instances that this step brings to the latest model. changes: the model is about to be changed, so that all will lag."""
+    lagging = scale_set.instances if changes else scale_set.lagging
+    return [one for one in lagging if not one.protected] if scale_set.manual else []
 
 
 class Rollout(Step[ScaleSet]):
     """Brings what lags behind the model to it, batch by batch. It does nothing to a scale set with another mode, where the platform does.
 
-    patience: seconds that the instances of a batch have to be healthy again.
+    patience: seconds that the instances of a batch have to be healthy again. changes: whether an earlier step is about to change the model.
     """
 
     sees_to_lost_answers = True
 
-    def __init__(self, azure: Any, scale_sets: ScaleSets, patience: float = PATIENCE) -> None:
-        self._azure, self._scale_sets, self._patience = azure, scale_sets, patience
+    def __init__(
+        self, azure: Any, scale_sets: ScaleSets, patience: float = PATIENCE, changes: Callable[[ScaleSet], bool] = lambda scale_set: False
+    ) -> None:
+        self._azure, self._scale_sets, self._patience, self._changes = azure, scale_sets, patience, changes
         self._progress = Progress()
 
     async def observe(self, target: Target) -> ScaleSet:
         return await self._scale_sets.read(target.id)
 
     def plan(self, target: Target, observed: ScaleSet) -> list[Action]:
-        number, total = len(behind(observed)), len(observed.instances)
+        number, total = len(behind(observed, self._changes(observed))), len(observed.instances)
         if not number:
             return []
         batches = -(-number // batch_size(total))
@@ -126,9 +129,10 @@ class Rollout(Step[ScaleSet]):
         return {"instances": observed.instances_view()}
 
     def wanted(self, target: Target, observed: ScaleSet) -> View:
-        brought = {one.name for one in behind(observed)}
-        view = observed.instances_view()
-        return {"instances": view | {"lagging": [name for name in view["lagging"] if name not in brought]}}
+        changes = self._changes(observed)
+        brought = {one.id for one in behind(observed, changes)}
+        lagging = [one.name for one in observed.instances if one.id not in brought and (changes or not one.latest)]
+        return {"instances": observed.instances_view() | {"lagging": sorted(lagging)}}
 
 
 def _names(scale_set: ScaleSet, instance_ids: Iterable[str]) -> str:
