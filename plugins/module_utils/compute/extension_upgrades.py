@@ -24,6 +24,8 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Act
 Holder = Machine | ScaleSet
 
 ENABLED, DISABLED, NOT_SUPPORTED = "enabled", "disabled", "not_supported"  # as Azure's portal has them
+STATUSES = (ENABLED, DISABLED, NOT_SUPPORTED)
+TOLD = 10  # machines and scale sets that a warning names
 
 # What supports automatic upgrade: publisher and types. Microsoft Learn, "Automatic Extension Upgrade for virtual machines and scale sets in
 # Azure", Supported extensions; as read on 2026-11-21. The page says that it lists popular ones and that more are added.
@@ -190,14 +192,14 @@ class Change:
 
     @property
     def text(self) -> str:
-        told = []
-        if self.properties["enableAutomaticUpgrade"] != is_on(self.extension):
-            told.append(f"{'enable' if self.properties['enableAutomaticUpgrade'] else 'disable'} automatic upgrade")
-        if "autoUpgradeMinorVersion" in self.properties:
-            told.append(f"set auto_upgrade_minor_version to {str(self.properties['autoUpgradeMinorVersion']).lower()}")
-        if "typeHandlerVersion" in self.properties:
-            told.append(f"move to version {self.properties['typeHandlerVersion']}")
-        return f"extension {self.extension.name}: {', '.join(told)}"
+        name, sent, told = f"extension {self.extension.name}", self.properties, list[str]()
+        if sent["enableAutomaticUpgrade"] != is_on(self.extension):
+            told.append(f"{'enable' if sent['enableAutomaticUpgrade'] else 'disable'} automatic upgrade of {name}")
+        if "autoUpgradeMinorVersion" in sent:
+            told.append(f"set auto_upgrade_minor_version of {'it' if told else name} to {str(sent['autoUpgradeMinorVersion']).lower()}")
+        if "typeHandlerVersion" in sent:
+            told.append(f"move {'it' if told else name} to version {sent['typeHandlerVersion']}")
+        return ", ".join(told)
 
 
 @dataclass(frozen=True)
@@ -319,3 +321,27 @@ def in_order(extensions: Sequence[Extension]) -> list[Extension]:
 
 def _before(extension: Extension) -> set[str]:
     return {str(name).lower() for name in extension.properties.get("provisionAfterExtensions") or ()}
+
+
+def warnings(rows: Sequence[View], wished: Wishes, propagate: bool) -> list[str]:
+    """What users should know of a result's rows that is not for the module to solve."""
+    seen = [(row["name"], one) for row in rows for one in row["after"].get("extensions", ())]
+    failed = [f"{name}: {one['name']}" for name, one in seen if one["provisioning_state"] == "Failed"]
+    left = [f"{name}: {one['name']}" for name, one in seen if one["status"] == NOT_SUPPORTED]
+    lagging = [f"{row['name']} ({len(names)})" for row in rows if (names := row["after"].get("instances", {}).get("lagging"))]
+    way_on = "see to those that failed or are protected" if propagate else "propagate brings those of upgrade mode Manual there"
+    told = [
+        (wished.unused if rows else [], "No extension fits these elements of extensions"),
+        (
+            left if wished.enabled and not (wished.all_supported or wished.force) else [],
+            "Not on the list of what supports automatic upgrade, so that it was left alone (see force)",
+        ),
+        (failed, "Their provisioning has failed, which automatic upgrade does not repair (ama_reinstall does)"),
+        (lagging, f"These scale sets have instances that lag behind the model ({way_on})"),
+    ]
+    return [f"{text}: {_listed(names)}." for names, text in told if names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f"; and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return "; ".join(names[:TOLD]) + more

@@ -421,11 +421,15 @@ def tagged(tags: Mapping[str, str] | None, wanted: Sequence[str]) -> bool:
     return all(present.get(name.lower()) == value if value else present.get(name.lower()) for name, value in pairs)
 
 
-async def of_group(azure: Any, resource_group: str, tags: Sequence[str]) -> list[Target]:
-    """The machines of a resource group that have the tags. Raises AzureError."""
+async def of_group(azure: Any, resource_group: str, tags: Sequence[str], members: bool = True) -> list[Target]:
+    """The machines of a resource group that have the tags; without `members` not those of Flexible scale sets. Raises AzureError."""
     scope = f"/subscriptions/{azure.subscription_id}/resourceGroups/{resource_group}"
     listed = await azure.collect("list the virtual machines", scope, azure.compute().virtual_machines.list(resource_group))
-    return [Target(wire["id"], wire["name"]) for wire in listed if tagged(wire.get("tags"), tags)]
+    return [
+        Target(wire["id"], wire["name"])
+        for wire in listed
+        if tagged(wire.get("tags"), tags) and (members or not (wire.get("properties") or {}).get("virtualMachineScaleSet"))
+    ]
 
 
 def of_ids(machine_ids: Iterable[str]) -> list[Target]:

@@ -129,7 +129,7 @@ class Rollout(Step[ScaleSet]):
         return {"instances": observed.instances_view()}
 
     def wanted(self, target: Target, observed: ScaleSet) -> View:
-        changes = self._changes(observed)
+        changes = observed.manual and self._changes(observed)
         brought = {one.id for one in behind(observed, changes)}
         lagging = [one.name for one in observed.instances if one.id not in brought and (changes or not one.latest)]
         return {"instances": observed.instances_view() | {"lagging": sorted(lagging)}}
