@@ -359,8 +359,8 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
     every = [mappings.parse(wire) for wire in await found.container_mappings(azure)]
     chosen = mappings.choose(every, params["mappings"])
     wanted = await mappings.settle(azure, found, every, chosen, params)
-    step = mappings.AutoUpdate(azure, found, wanted)
     journal = Journal.open(params["journal_dir"], "asr_autoupdate", azure.cloud.resource_manager)
+    step = mappings.AutoUpdate(azure, lambda _target: wanted, journal)
     report = await fleet.run(
         azure,
         [fleet.Target(mapping.id, mapping.name) for mapping in chosen],

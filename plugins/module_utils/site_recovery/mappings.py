@@ -10,14 +10,16 @@ repairs what the update needs in the automation account (Microsoft Learn, "Autom
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError, OperationFailed
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import jobs
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import vault as vaults
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import health_error
@@ -119,7 +121,9 @@ class Wanted:
         """The PATCH of a mapping (Azure API document, ReplicationProtectionContainerMappings_Update)."""
         setting: Wire = {"instanceType": "A2A", "agentAutoUpdateStatus": self.status}
         if self.enabled:
-            setting |= {"automationAccountArmId": self.account_id, "automationAccountAuthenticationType": self.authentication_type}
+            setting |= {"automationAccountArmId": self.account_id}
+        if self.enabled and self.authentication_type:
+            setting |= {"automationAccountAuthenticationType": self.authentication_type}
         return {"properties": {"providerSpecificInput": setting}}
 
 
@@ -225,19 +229,23 @@ async def settle(azure: Any, vault: vaults.Vault, every: Sequence[Mapping], chos
 class AutoUpdate(fleet.Step[Mapping]):
     """Switches automatic update of the Mobility service on one mapping on or off; set again where it is on but not healthy.
 
-    `warnings` collects what Azure reported beside success.
+    wanted: tells what a mapping shall have. repair: see to the health of what is on. `warnings`: what Azure reported beside success.
+    A mapping on which another run did not see the end of what it sent is set in any case: that may still be on its way.
     """
 
-    def __init__(self, azure: Any, vault: vaults.Vault, wanted: Wanted) -> None:
+    def __init__(self, azure: Any, wanted: Callable[[fleet.Target], Wanted], journal: Journal, repair: bool = True) -> None:
         self.warnings: list[str] = []
-        self._azure, self._vault, self._wanted = azure, vault, wanted
+        self._azure, self._wanted, self._journal, self._repair = azure, wanted, journal, repair
         self._looks: Counter[str] = Counter()
+        self._unsure: dict[str, bool] = {}
 
     @property
     def _operations(self) -> Any:
         return self._azure.site_recovery.replication_protection_container_mappings
 
     async def observe(self, target: fleet.Target) -> Mapping:
+        if target.id not in self._unsure:
+            self._unsure[target.id] = any(not entry.live for entry in self._journal.unfinished(target.id))
         return parse(await self._azure.read("read the container mapping", target.id, self._operations.get(**self._of(target))))
 
     def plan(self, target: fleet.Target, observed: Mapping) -> list[fleet.Action]:
@@ -245,12 +253,13 @@ class AutoUpdate(fleet.Step[Mapping]):
             if observed.provider.lower() == "a2a":
                 raise fleet.Skip(f"It is {observed.state or 'in no known state'}, and only Paired mappings can be changed.")
             raise fleet.Skip(f"It replicates with {observed.provider or 'another provider'}, and only A2A mappings have automatic update.")
-        if self._wanted.set_on(observed):
-            if not (self._wanted.enabled and observed.health_errors):
-                return []
+        wanted = self._wanted(target)
+        if not wanted.set_on(observed) or self._unsure.get(target.id):
+            text = f"{'enable' if wanted.enabled else 'disable'} automatic update"
+        elif self._repair and wanted.enabled and observed.health_errors:
             text = "repair automatic update"
         else:
-            text = f"{'enable' if self._wanted.enabled else 'disable'} automatic update"
+            return []
         return [fleet.Action(text, (("PATCH", target.id),))]
 
     async def apply(self, target: fleet.Target, action: fleet.Action, seconds: float) -> None:
@@ -258,14 +267,24 @@ class AutoUpdate(fleet.Step[Mapping]):
 
         async def begin(polling: Any) -> Any:
             nonlocal job
-            poller = await self._operations.begin_update(**self._of(target), update_input=self._wanted.body(), polling=polling)
+            poller = await self._operations.begin_update(**self._of(target), update_input=self._wanted(target).body(), polling=polling)
             job = polling.operation_id  # the operation and its job have the same name (recorded traffic)
             return poller
 
-        try:
-            end = await self._azure.run(action.text, target.id, begin, seconds)
-        except OperationFailed as error:
-            raise await jobs.explained(self._azure, self._vault, job, error) from error
+        clock, interval = asyncio.get_running_loop().time, fleet.FIRST_LOOK
+        limit = clock() + seconds
+        while True:
+            try:
+                end = await self._azure.run(action.text, target.id, begin, max(limit - clock(), 1))
+                break
+            except OperationFailed as error:
+                raise await jobs.explained(self._azure, vaults.holding(target.id), job, error) from error
+            except AzureError as error:
+                if error.status != 409 or not self._unsure.get(target.id) or clock() + interval >= limit:
+                    raise
+            await self._azure.pause(interval)  # what another run has begun is still at work
+            interval = min(interval * 1.5, fleet.LONGEST_LOOK)
+        self._unsure[target.id] = False
         if end.warning:
             self.warnings.append(f"{target.name}: {action.text} ended {end.status}, with: {end.warning}")
 
@@ -273,26 +292,28 @@ class AutoUpdate(fleet.Step[Mapping]):
         return observed.view()
 
     def wanted(self, target: fleet.Target, observed: Mapping) -> fleet.View:
-        if not self._wanted.enabled:
-            return {"auto_update": self._wanted.status}
+        wanted = self._wanted(target)
+        if not wanted.enabled:
+            return {"auto_update": wanted.status}
         return {
-            "auto_update": self._wanted.status,
-            "automation_account_id": self._wanted.account_id,
-            "automation_account_authentication_type": self._wanted.authentication_type,
-            "health_errors": [],
+            "auto_update": wanted.status,
+            "automation_account_id": wanted.account_id,
+            "automation_account_authentication_type": wanted.authentication_type,
+            **({"health_errors": []} if self._repair else {}),
         }
 
     def failure(self, target: fleet.Target, observed: Mapping) -> str | None:
         self._looks[target.id] += 1
         if self._looks[target.id] < LOOKS:
             return None
-        if self._wanted.set_on(observed):
+        wanted = self._wanted(target)
+        if wanted.set_on(observed):
             return f"Automatic update was set, but is still not healthy: {told(observed.health_errors)}"
-        return f"Azure reported success, but automatic update is not {self._wanted.status} as it was asked to be."
+        return f"Azure reported success, but automatic update is not {wanted.status} as it was asked to be."
 
     def _of(self, target: fleet.Target) -> dict[str, str]:
         fabric, container, mapping = ids.parse(target.id).names[1:]
-        return {**self._vault.scope, "fabric_name": fabric, "protection_container_name": container, "mapping_name": mapping}
+        return {**vaults.holding(target.id).scope, "fabric_name": fabric, "protection_container_name": container, "mapping_name": mapping}
 
 
 def counts(report: fleet.Report) -> dict[str, int]:

@@ -155,5 +155,12 @@ def _vault(wire: Wire) -> Vault:
     return Vault(parsed.id, wire["name"], parsed.resource_group, parsed.subscription, wire["location"])
 
 
+def holding(resource_id: str) -> Vault:
+    """The vault of a resource in one, by its id, which does not tell the vault's location."""
+    parsed = ids.parse(resource_id)
+    vault_id = f"/subscriptions/{parsed.subscription}/resourceGroups/{parsed.resource_group}/providers/{TYPE}/{parsed.names[0]}"
+    return Vault(vault_id, parsed.names[0], parsed.resource_group, parsed.subscription, "")
+
+
 def _named(vaults: list[Vault]) -> str:
     return ", ".join(sorted(f"{vault.name} (resource group {vault.resource_group})" for vault in vaults))

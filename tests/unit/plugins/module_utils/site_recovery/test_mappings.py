@@ -13,13 +13,11 @@ import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, InputError
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import mappings
-from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.vault import Vault
 
 S = "/subscriptions/11111111-2222-3333-4444-555555555555"
 VAULT_ID = f"{S}/resourceGroups/rg/providers/Microsoft.RecoveryServices/vaults/v"
 CONTAINER = f"{VAULT_ID}/replicationFabrics/neu/replicationProtectionContainers/neu-container"
 ACCOUNT = f"{S}/resourceGroups/rg/providers/Microsoft.Automation/automationAccounts/aa"
-VAULT = Vault(VAULT_ID, "v", "rg", S.split("/")[2], "westeurope")
 WANTED = mappings.Wanted(True, ACCOUNT, "SystemAssignedIdentity")
 OFF = mappings.Wanted(False)
 ERROR = {
@@ -66,8 +64,11 @@ def enabled(name: str = "m", **more: Any) -> dict[str, Any]:
     )
 
 
+NOTHING_OPEN: Any = SimpleNamespace(unfinished=lambda target_id: [])
+
+
 def planned(observed: dict[str, Any], wanted: mappings.Wanted) -> list[str]:
-    step = mappings.AutoUpdate(None, VAULT, wanted)
+    step = mappings.AutoUpdate(None, lambda _target: wanted, NOTHING_OPEN)
     return [action.text for action in step.plan(fleet.Target(observed["id"], "m"), mappings.parse(observed))]
 
 
@@ -222,7 +223,7 @@ class OneMapping:
 
 
 def run(azure: Any, check: bool) -> tuple[fleet.Report, mappings.AutoUpdate]:
-    step = mappings.AutoUpdate(azure, VAULT, WANTED)
+    step = mappings.AutoUpdate(azure, lambda _target: WANTED, NOTHING_OPEN)
     observed = mappings.parse(wire())
     return asyncio.run(fleet.run(azure, [fleet.Target(observed.id, "m")], [step], check=check, timeout=60)), step
 
