@@ -45,6 +45,12 @@ def shop() -> list[Body]:
     return json.loads(file.read_text())["resources"]
 
 
+def fleet() -> list[Body]:
+    """The sample estate of calm days, with scale sets."""
+    file = Path(__file__).parents[2] / "extensions" / "rehearsal_cloud" / "estates" / "fleet.json"
+    return json.loads(file.read_text())["resources"]
+
+
 def guid(text: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{text}.test.example"))
 
@@ -268,6 +274,41 @@ def machine(name: str, system: str = "Linux", region: str = PRIMARY) -> list[Bod
             tags={"application": "shop"},
         ),
     ]
+
+
+def scale_set_id(name: str, region: str = PRIMARY) -> str:
+    return f"{SUBSCRIPTION}/resourceGroups/{NETWORKS[region][0]}/providers/Microsoft.Compute/virtualMachineScaleSets/{name}"
+
+
+def scale_set(name: str, capacity: int, *extensions: Body, mode: str = "Manual", region: str = PRIMARY, **properties: Any) -> Body:
+    """A Linux scale set whose model has the extensions, each {name, publisher, type, ...}; the cloud makes its instances. `properties` go
+    over the rest."""
+    model = [
+        {
+            "name": one["name"],
+            "properties": {"typeHandlerVersion": "1.0", "autoUpgradeMinorVersion": True}
+            | {key: value for key, value in one.items() if key != "name"},
+        }
+        for one in extensions
+    ]
+    return in_group(
+        NETWORKS[region][0],
+        f"Microsoft.Compute/virtualMachineScaleSets/{name}",
+        {
+            "upgradePolicy": {"mode": mode},
+            "virtualMachineProfile": {
+                "storageProfile": {"osDisk": {"osType": "Linux", "createOption": "FromImage"}},
+                "osProfile": {
+                    "computerNamePrefix": name[:9],
+                    "adminUsername": "shopadmin",
+                    "linuxConfiguration": {"provisionVMAgent": True},
+                },
+                "extensionProfile": {"extensions": model},
+            },
+        }
+        | properties,
+        sku={"name": "Standard_D2s_v5", "tier": "Standard", "capacity": capacity},
+    )
 
 
 def item_id(name: str) -> str:

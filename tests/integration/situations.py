@@ -21,6 +21,8 @@ AGENT, PUBLISHER = "AzureMonitorLinuxAgent", "Microsoft.Azure.Monitor"
 HEALTHY, ABSENT, BROKEN = (estates.machine_id(name, estates.RECOVERY) for name in ("healthy", "absent", "broken"))
 MONITORING: Body = {"data_collection_rules": [{"id": runbook.RULES["Linux"]}], "data_collection_endpoint_ids": [runbook.ENDPOINT]}
 RECORDED = Path(__file__).with_name("baseline.json")  # of HEALTHY
+HEALTH = "ApplicationHealthLinux"
+SCALE_SET = estates.scale_set_id("vmss-shop", estates.RECOVERY)
 ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
 ON = {
     "agentAutoUpdateStatus": "Enabled",
@@ -67,13 +69,21 @@ def extension(machine_id: str, **properties: Any) -> Body:
     )
 
 
+def scale_set() -> Body:
+    """A scale set of the recovery region with the upgrade mode Manual, whose agent has no automatic upgrade."""
+    agent = {"name": AGENT, "publisher": PUBLISHER, "type": AGENT, "enableAutomaticUpgrade": False}
+    health = {"name": HEALTH, "publisher": "Microsoft.ManagedServices", "type": HEALTH, "enableAutomaticUpgrade": True}
+    return estates.scale_set("vmss-shop", 3, agent, health, region=estates.RECOVERY)
+
+
 def standing_machines() -> list[Body]:
-    """Machines of the recovery region: one with all its monitoring, one with none, one whose agent has failed."""
+    """Machines of the recovery region: one with all its monitoring, one with none, one whose agent has failed; and a scale set."""
     associations = f"{HEALTHY}/providers/Microsoft.Insights/dataCollectionRuleAssociations"
     return [
         *(body for one in (HEALTHY, ABSENT, BROKEN) for body in estates.machine(one.rpartition("/")[2], region=estates.RECOVERY)),
         extension(HEALTHY),
         extension(BROKEN, provisioningState="Failed"),
+        scale_set(),
         estates.resource(f"{associations}/dcra", {"dataCollectionRuleId": runbook.RULES["Linux"]}),
         estates.resource(f"{associations}/configurationAccessEndpoint", {"dataCollectionEndpointId": runbook.ENDPOINT}),
     ]
@@ -90,6 +100,10 @@ class Situation:
 
 def failover(value: str, says: str, why: str = "", **args: Any) -> Case:
     return Case("asr_failover", value, says, args, why)
+
+
+def autoupgrade(value: str, says: str, **args: Any) -> Case:
+    return Case("vm_extension_autoupgrade", value, says, {"all_supported": True} | args)
 
 
 def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str] | None = None) -> Case:
@@ -117,6 +131,10 @@ SITUATIONS: dict[str, Situation] = {
             Case("asr_permissions_info", None, "nothing", {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
             Case("extension_baseline", None, "changes", {"path": "~/baseline.json", "machine_ids": [HEALTHY, ABSENT]}),
             Case("extension_baseline", None, "nothing", {"path": str(RECORDED), "machine_ids": [HEALTHY]}),
+            autoupgrade("enabled", "changes", scale_set_ids=[SCALE_SET], propagate=True),
+            autoupgrade("enabled", "nothing", machine_ids=[HEALTHY, ABSENT, BROKEN]),
+            autoupgrade("disabled", "changes", machine_ids=[HEALTHY], scale_set_ids=[SCALE_SET]),
+            autoupgrade("disabled", "nothing"),
         ),
     ),
     "a test failover stands": Situation(

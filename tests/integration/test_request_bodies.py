@@ -17,18 +17,13 @@ import estates
 import pytest
 import runbook
 from conftest import ROOT, RunningCloud
-from situations import ACCOUNT, BROKEN, HEALTHY, MONITORING, SITUATIONS
+from situations import ACCOUNT, AGENT, BROKEN, HEALTH, HEALTHY, MONITORING, SCALE_SET, SITUATIONS
 
 Body = dict[str, Any]
 GOLDEN = Path(__file__).with_name("bodies.json")
 WIRECHECK = ROOT.parent / "shared" / "tools" / "wirecheck.py"
 IDENTITY = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-monitor"
-SCRIPT = {
-    "publisher": "Microsoft.Azure.Extensions",
-    "type": "CustomScript",
-    "type_handler_version": "2.1",
-    "settings": {"timestamp": 1},
-}
+SCRIPT = {"publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "type_handler_version": "2.1", "settings": {"timestamp": 1}}
 SECRETS = {"protected_settings": {"Microsoft.Azure.Extensions.CustomScript": {"commandToExecute": "true"}}}
 # What is run, in this order, on one cloud: the module, the value of its state or action, and its other options.
 RUNS: list[tuple[str, str | None, Body]] = [
@@ -50,6 +45,21 @@ RUNS: list[tuple[str, str | None, Body]] = [
     ("ama_reinstall", "present", {"machine_ids": [HEALTHY], "enable_automatic_upgrade": False, "settings": {"port": 1}}),
     ("ama_reinstall", "present", {"machine_ids": [BROKEN], "assign_identity": True}),
     ("ama_reinstall", "present", {"machine_ids": [HEALTHY], "assign_identity": True, "user_assigned_identity_id": IDENTITY}),
+    (
+        "vm_extension_autoupgrade",
+        "disabled",
+        {"machine_ids": [HEALTHY], "scale_set_ids": [SCALE_SET], "all_supported": True, "auto_upgrade_minor_version": False},
+    ),
+    (
+        "vm_extension_autoupgrade",
+        "enabled",
+        {
+            "machine_ids": [HEALTHY],
+            "scale_set_ids": [SCALE_SET],
+            "extensions": [{"name": AGENT}, {"name": HEALTH, "type_handler_version": "2.0"}],
+            "propagate": True,
+        },
+    ),
     ("ama_reinstall", "absent", MONITORING | {"machine_ids": [HEALTHY]}),
 ]
 
