@@ -220,7 +220,8 @@ class MobilityUpdate(fleet.Step[ReplicatedItem]):
                 raise
         else:
             if end.status.lower() != "succeeded" or end.warning:
-                self._tell(target, jobs.parse(await jobs.glance(self._azure, self._vault, job) or {"id": job, "name": job}), end)
+                wire = await jobs.glance(self._azure, self._vault, job)
+                self._tell(target, end.status, wire and jobs.parse(wire), end.warning)
 
     def view(self, observed: ReplicatedItem) -> fleet.View:
         agent = observed.agent
@@ -242,7 +243,7 @@ class MobilityUpdate(fleet.Step[ReplicatedItem]):
         if self._looks[target.id] < LOOKS:
             return None
         said = self.told.get(target.id)
-        return f"Azure reported success, but still wants it to {missing(observed)}." + (f" {said}" if said else "")
+        return f"Azure reported success, but still asks to {missing(observed)}." + (f" {said}" if said else "")
 
     def refused(self, target: fleet.Target, observed: ReplicatedItem) -> str | None:
         return next((f"{one.reason} {one.advice}" for one in judge(observed, self._now, self._days) if one.kind == "blocked"), None)
@@ -274,14 +275,14 @@ class MobilityUpdate(fleet.Step[ReplicatedItem]):
             error = OperationFailed(WAIT, target.id, status=job.state, message=f"the job {name} ended as {job.state}", accepted=True)
             raise await jobs.explained(self._azure, self._vault, name, error)
         if job.state.lower() != "succeeded":
-            self._tell(target, job, None)
+            self._tell(target, job.state, job)
         return True
 
-    def _tell(self, target: fleet.Target, job: Job, end: End | None) -> None:
+    def _tell(self, target: fleet.Target, state: str, job: Job | None, warning: AzureError | None = None) -> None:
         """Keep what a job said beside success."""
-        errors = job.errors or [error for task in job.every_task() for error in task.errors]
-        text = " ".join(dict.fromkeys(map(str, errors))) or (end and end.warning and end.warning.message) or "it says no more."
-        self.told[target.id] = f"Its job ended as {end.status if end else job.state}: {text}"
+        errors = (job.errors or [error for task in job.every_task() for error in task.errors]) if job else []
+        text = " ".join(dict.fromkeys(map(str, errors))) or (warning.message if warning else "it says no more.")
+        self.told[target.id] = f"Its job ended as {state}: {text}"
 
     def _of(self, target: fleet.Target) -> dict[str, str]:
         fabric, container, item = ids.parse(target.id).names[1:]
