@@ -163,6 +163,24 @@ def node_type(model: Wire, clusters: Sequence[Wire]) -> Wire:
     return next((one for one in types if _same(one.get("name"), settings.get("nodeTypeRef"))), {})
 
 
+def around(model: Wire, resources: Sequence[Wire], now: datetime, valid_for: float) -> Surroundings:
+    """What stands around a scale set among resources, such as those of an export. What is not among them counts as not looked for."""
+    place, gallery = balancer(model), gallery_image(model)
+    clusters = [one for one in resources if _same(one.get("type"), CLUSTER)]
+    versions = [
+        one
+        for one in resources
+        if _same(one.get("type"), GALLERY_VERSION) and ids.same(str(one["id"]).rpartition("/versions/")[0], gallery)
+    ]
+    return Surroundings(
+        now,
+        balancer=next((one for one in resources if place and ids.same(one.get("id"), place)), None),
+        versions=versions or None,
+        node_type=node_type(model, clusters) or None,
+        valid_for=valid_for,
+    )
+
+
 def is_windows(model: Wire) -> bool:
     system = _of(profile(model), "storageProfile", "osDisk").get("osType")
     return _same(system, "Windows") or bool(_of(profile(model), "osProfile").get("windowsConfiguration"))
