@@ -21,14 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = Path("ansible_collections/cloudops/azure_dr")
 VENV = ROOT / ".venv"
-LOWEST = ROOT / ".venv-lowest"
 AT_ONCE = 2
 LIMIT_SECONDS = 15 * 60
 
 NEVER_RUN = (
     "ansible-test --docker and --remote: they need a container engine or a service; sanity runs in virtual environments instead",
     "ansible-test units and integration: plain pytest runs the same tests, quicker",
-    "ansible-core versions other than the pinned newest and lowest ones of this Python",
+    "Pythons, versions of ansible-core and of the Azure libraries between the ends of what is supported",
 )
 
 # Lines by which tools say what they did not do: this project's own, pytest's and ansible-test's.
@@ -56,11 +55,17 @@ def pytest(*folders: str) -> tuple[str, ...]:
     return ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders)
 
 
+VERSIONS = ("python", "tests/checks/versions.py")
+# What depends most on the versions beneath it: each module as documented, the playbooks, what is sent.
+CROSSED = tuple(f"tests/integration/test_{name}.py" for name in ("examples", "playbooks", "request_bodies", "secrets"))
+
 # In the order of starting: the long ones first.
 CHECKS = {
     "sanity": Check((("python", "tests/checks/sanity.py"),)),
-    "integration": Check((pytest("tests/integration"),)),
-    "lowest": Check((pytest("tests/unit", "tests/integration"),), venv=LOWEST),
+    "integration": Check((VERSIONS, pytest("tests/integration"))),
+    "lowest": Check((VERSIONS, pytest("tests/unit", "tests/integration")), venv=ROOT / ".venv-lowest"),
+    "lowest-core": Check((VERSIONS, pytest(*CROSSED)), venv=ROOT / ".venv-lowest-core"),
+    "lowest-sdk": Check((VERSIONS, pytest(*CROSSED)), venv=ROOT / ".venv-lowest-sdk"),
     "molecule": Check((("molecule", "test", "--all"),), cwd=ROOT / "extensions"),
     "unit": Check((pytest("tests/unit"),)),
     "lint": Check((("ruff", "check", "."), ("ruff", "format", "--check", "--quiet", "."), ("ansible-lint", "--offline", "--strict"))),

@@ -61,6 +61,6 @@ def test_what_users_install_is_never_pinned(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["requirements.txt", "extensions/rehearsal_cloud/requirements.txt"])
 def test_the_lowest_set_is_what_users_may_install_at_least(kind: str) -> None:
-    lowest = (ROOT / "requirements-lowest.txt").read_text(encoding="utf-8")
+    lowest = (ROOT / "tests/requirements/sdk-lowest.txt").read_text(encoding="utf-8")
     for line in (ROOT / kind).read_text(encoding="utf-8").splitlines():
         assert line.startswith("#") or line.replace(">=", "==") in lowest
