@@ -64,10 +64,10 @@ async def read_jobs(azure: Any, vault: Vault, listed: Iterable[Wire], filters: F
 def show(wires: Mapping[str, list[Wire]], filters: Filters, now: datetime, max_age_days: int) -> View:
     """The picture but for the jobs: each part that was read, as a list. Raises AzureDRError for an item or plan that is not there."""
     shown: View = {name: [make(wire) for wire in wires[name]] for name, make in _SIMPLE.items() if name in wires}
-    plans = _plans(wires.get("recovery_plans", ()), filters.recovery_plan)
+    plans = named_plans(wires.get("recovery_plans", ()), filters.recovery_plan)
     if "replicated_items" in wires:
         every = [items.parse(wire) for wire in wires["replicated_items"]]
-        shown["replicated_items"] = [item_view(item, now, max_age_days) for item in _chosen(every, filters, plans)]
+        shown["replicated_items"] = [item_view(item, now, max_age_days) for item in chosen(every, filters, plans)]
         names = {item.name.lower(): item.friendly_name for item in every}
     else:
         names = {}
@@ -104,7 +104,7 @@ def _named(found: list[View], meant: Any) -> list[str]:
     return sorted(item["friendly_name"] for item in found if meant(item))
 
 
-def _chosen(every: Sequence[ReplicatedItem], filters: Filters, plans: Sequence[Wire]) -> list[ReplicatedItem]:
+def chosen(every: Sequence[ReplicatedItem], filters: Filters, plans: Sequence[Wire]) -> list[ReplicatedItem]:
     found = list(every) if filters.replicated_items is None else items.choose(every, filters.replicated_items)
     if filters.recovery_plan:
         # By name: a plan may know an item by the container that it was in before a reprotect moved it.
@@ -121,7 +121,7 @@ def _among(wanted: Sequence[str] | None, actual: str | None) -> bool:
     return wanted is None or (actual or "").lower() in (word.lower() for word in wanted)
 
 
-def _plans(wires: Sequence[Wire], wanted: str | None) -> list[Wire]:
+def named_plans(wires: Sequence[Wire], wanted: str | None) -> list[Wire]:
     if wanted is None:
         return list(wires)
     found = [wire for wire in wires if wanted.lower() in (wire["name"].lower(), wire["id"].lower())]
