@@ -487,6 +487,16 @@ class Start(_Upgrades):
         """Azure refused to start a second upgrade, and the one that ran was followed to its end."""
         return ids.key(target.id) in self._over
 
+    def refused(self, target: Target, observed: Look) -> str | None:
+        """An upgrade goes well as a whole when few enough instances fail: those are told."""
+        failed = upgrade_view(observed.latest or {})["failed"] if ids.key(target.id) in self._over else 0
+        told = ", ".join(f"{one.name} ({why})" for one in observed.scale_set.instances if (why := _trouble(one)))
+        return (
+            f"The upgrade ended, but {failed} of its instances failed. Not well are: {told or 'none by now'}. {NO_ROLLBACK}"
+            if failed
+            else None
+        )
+
     async def _start(self, target: Target, asked: str, end: float) -> None:
         client, place = self._place(target)
         operations = client.virtual_machine_scale_set_rolling_upgrades
@@ -561,7 +571,9 @@ class Start(_Upgrades):
     def _explained(self, target: Target, asked: str, status: Any, code: str | None, message: str) -> OperationFailed:
         """The error with the way on."""
         _first, last = self._reader.known[ids.key(target.id)]
-        if is_about_credentials([message], last.findings):
+        if str(status).lower().startswith("cancel"):
+            way_on = "Somebody has cancelled it. Run this again for the instances that are behind."
+        elif is_about_credentials([message], last.findings):
             way_on = "It failed of credentials. " + " ".join(f"({number}) {step}" for number, step in enumerate(RECOVERY, 1))
         else:
             way_on = f"{NO_ROLLBACK} See to the instances that are unhealthy, then run this again for those that are behind."
