@@ -29,6 +29,10 @@ ON = {
     "automationAccountArmId": estates.ACCOUNT_ID,
     "automationAccountAuthenticationType": "SystemAssignedIdentity",
 }
+OUTDATED = {"agentVersion": "9.63.7187.1", "isReplicationAgentUpdateRequired": True}
+REINSTALL = OUTDATED | {"isAgentUpgradeable": False, "isAgentReinstallRequired": True}
+# Items of machines whose Mobility service is to be updated, and to be reinstalled.
+AGED = (estates.item(runbook.WEB, details=OUTDATED), estates.item(runbook.SQL, system="Windows", details=REINSTALL))
 SICK = estates.health_error("151083", "The account cannot be used.", "It has no rights.", "Grant them.")
 
 
@@ -112,7 +116,7 @@ def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str
 
 SITUATIONS: dict[str, Situation] = {
     "ready": Situation(
-        tuple(standing_machines()),
+        (*standing_machines(), *AGED),
         (),
         (
             failover("test", "changes"),
@@ -131,6 +135,7 @@ SITUATIONS: dict[str, Situation] = {
             Case("asr_permissions_info", None, "nothing", {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
             Case("extension_baseline", None, "changes", {"path": "~/baseline.json", "machine_ids": [HEALTHY, ABSENT]}),
             Case("extension_baseline", None, "nothing", {"path": str(RECORDED), "machine_ids": [HEALTHY]}),
+            Case("asr_mobility_update", None, "changes"),
             autoupgrade("enabled", "changes", scale_set_ids=[SCALE_SET], propagate=True),
             autoupgrade("enabled", "nothing", machine_ids=[HEALTHY, ABSENT, BROKEN]),
             autoupgrade("disabled", "changes", machine_ids=[HEALTHY], scale_set_ids=[SCALE_SET]),
@@ -148,6 +153,7 @@ SITUATIONS: dict[str, Situation] = {
             failover("cancel", "nothing"),
             Case("asr_autoupdate", "enabled", "nothing"),
             Case("asr_autoupdate", "disabled", "changes"),
+            Case("asr_mobility_update", None, "nothing"),
             reinstall("present", "changes"),
             reinstall("absent", "nothing"),
             Case("asr_vault_info", None, "nothing"),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,19 +12,14 @@ from typing import Any
 import estates
 import pytest
 import runbook
-from conftest import ROOT, RunningCloud
+from conftest import RunningCloud
+from situations import OUTDATED
 
 Body = dict[str, Any]
 
-FLEET = ROOT / "extensions" / "rehearsal_cloud" / "estates" / "fleet.json"
-OUTDATED = {"agentVersion": "9.63.7187.1", "isReplicationAgentUpdateRequired": True}
 UPDATED = ["fleet-api-02", "fleet-api-03", "fleet-db-01", "fleet-db-02"]
 BLOCKED = "fleet-db-03"
 UPDATES = {"method": "POST", "path": "*/updateMobilityService"}
-
-
-def fleet() -> list[Body]:
-    return json.loads(FLEET.read_text())["resources"]
 
 
 def outdated(*names: str) -> list[Body]:
@@ -46,7 +40,7 @@ def verbs(running: RunningCloud) -> list[str]:
 
 
 def test_each_state_is_listed_updated_and_then_left_alone(cloud: Callable[..., RunningCloud]) -> None:
-    running = cloud(fleet(), speed=2000)
+    running = cloud(estates.fleet(), speed=2000)
     foreseen = running.run_module("asr_mobility_update", {}, check=True, diff=True)
     assert foreseen["agents"] == {
         "blocked": [BLOCKED],

@@ -68,6 +68,11 @@ def updated(row: Body, bodies: Mapping[str, Body]) -> bool:
     return details["agentAutoUpdateStatus"] == "Enabled" and details["automationAccountArmId"] == estates.ACCOUNT_ID
 
 
+def current(row: Body, bodies: Mapping[str, Body]) -> bool:
+    details = bodies[row["id"].lower()]["properties"]["providerSpecificDetails"]
+    return not details["isReplicationAgentUpdateRequired"] and not details.get("isAgentReinstallRequired")
+
+
 def failed_over(row: Body, bodies: Mapping[str, Body]) -> bool:
     return bodies[row["id"].lower()]["properties"]["activeLocation"] == "Recovery"
 
@@ -97,6 +102,16 @@ SUBJECTS = {
         {"method": "GET", "path": "*/replicationProtectionContainerMappings/*"},
         "rg-dr-weu",
         updated,
+    ),
+    "asr_mobility_update": Subject(
+        {},
+        runbook.shop(*situations.AGED),
+        SHOP,
+        {"method": "POST", "path": "*MobilityService"},
+        {"method": "GET", "path": "*/replicationProtectedItems"},
+        {"method": "GET", "path": "*/replicationProtectedItems/*"},
+        "rg-dr-weu",
+        current,
     ),
     "asr_failover": Subject(
         {"action": "unplanned", "recovery_plan": "shop", "confirm": "shop"},

@@ -20,7 +20,7 @@ import pytest
 import runbook
 import yaml
 from conftest import ROOT, RunningCloud
-from situations import ABSENT, ACCOUNT, BROKEN, HEALTHY, MONITORING, extension, standing_machines
+from situations import ABSENT, ACCOUNT, AGED, BROKEN, HEALTHY, MONITORING, extension, standing_machines
 
 Body = dict[str, Any]
 Run = tuple[str, Body]
@@ -45,6 +45,12 @@ RUNS: dict[str, Run] = {
     "prove": ("ama_reinstall", {"machine_ids": [HEALTHY], "prove": {"workspace_id": runbook.WORKSPACE}}),
     "baseline": ("extension_baseline", VAULT | {"path": "/nowhere/baseline.json"}),
     "mobility_autoupdate": ("asr_autoupdate", VAULT | ACCOUNT | {"state": "enabled"}),
+    "mobility_update": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.WEB]}),
+}
+# Of a definition that needs another run for some of its actions.
+OTHERS: dict[str, Run] = {
+    "replicationRecoveryPlans/read": ("asr_mobility_update", VAULT | {"recovery_plan": "shop"}),
+    "reinstallMobilityService/action": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.SQL]}),
 }
 # The actions of Site Recovery that come late in a runbook: what has to be done before, so that they are next.
 LATE = {"testFailoverCleanup": "test", "failoverCommit": "unplanned"}
@@ -56,6 +62,7 @@ def places(name: str) -> list[str]:
     return {
         "baseline": [estates.VAULT_ID, SOURCES],
         "mobility_autoupdate": [estates.VAULT_ID, estates.ACCOUNT_ID],
+        "mobility_update": [estates.VAULT_ID],
         "assign_identity": [TARGETS, IDENTITY],
         "restore_monitoring": [TARGETS, *RESOURCES],
         "prove": [runbook.WORKSPACE],
@@ -82,7 +89,7 @@ def own_actions() -> Iterator[tuple[str, str]]:
 def run_for(name: str, action: str) -> Run:
     """The module call that needs the action."""
     if name in RUNS:
-        return RUNS[name]
+        return OTHERS.get("/".join(action.split("/")[-2:]), RUNS[name]) if name == "mobility_update" else RUNS[name]
     verb = action.split("/")[-2]
     args = ITEM if action.startswith(f"{ITEMS}/") else PLAN
     return ("asr_failover", args | {"action": VERBS.get(verb, "test" if name == "drill" else "unplanned")})
@@ -102,7 +109,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     started: list[RunningCloud] = []
 
     def begin(principals: Body) -> RunningCloud:
-        resources = runbook.shop(*standing_machines(), estates.resource(IDENTITY), extension(estates.machine_id(runbook.WEB)))
+        resources = runbook.shop(*standing_machines(), *AGED, estates.resource(IDENTITY), extension(estates.machine_id(runbook.WEB)))
         folder = tmp_path_factory.mktemp("permissions") / "cloud"
         started.append(
             RunningCloud(folder, resources, speed=3000, permissions={"principals": {"operator": {"actions": ["*"]}} | principals})

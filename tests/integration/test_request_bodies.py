@@ -32,6 +32,7 @@ RUNS: list[tuple[str, str | None, Body]] = [
     ("asr_permissions_info", None, {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
     ("asr_autoupdate", "enabled", ACCOUNT),
     ("asr_autoupdate", "disabled", {}),
+    ("asr_mobility_update", None, {}),
     ("asr_failover", "test", {}),
     ("ama_reinstall", "present", MONITORING | {"extensions": [SCRIPT]} | SECRETS),
     ("asr_failover", "test_cleanup", {"comments": "All services answered."}),

@@ -187,8 +187,13 @@ class MobilityUpdate(fleet.Step[ReplicatedItem]):
         text = missing(observed)
         if text is None:
             return []
-        requests = (("POST", f"{target.id}/{REQUESTS[text]}"),) if text in REQUESTS else ()
-        return [fleet.Action(text, requests)]
+        if text not in REQUESTS:
+            return [fleet.Action(text)]
+        return [fleet.Action(text, (("POST", f"{target.id}/{REQUESTS[text]}"),), needs=self._needs(target))]
+
+    def _needs(self, target: fleet.Target) -> tuple[tuple[str, str], ...]:
+        """What it takes to see how the update ends."""
+        return (f"{ids.parse(target.id).type}/read", target.id), (f"{vaults.TYPE}/replicationJobs/read", self._vault.id)
 
     async def apply(self, target: fleet.Target, action: fleet.Action, seconds: float) -> None:
         if not action.requests:
