@@ -103,7 +103,8 @@ def lost(record: View | AzureDRError, now: View | AzureDRError | None, wishes: W
     if isinstance(now, AzureDRError):
         return untold(name, now, "See that the machine can be read.")
     plan = wishes.restored(record["extensions"], record["os_type"])
-    asked = {wanted.kind.lower() for wanted in (*wishes.agents, *wishes.others) if wanted.state == "present"}
+    # What is asked for of the agent goes over a record, and adds it to none (restoring.Wishes).
+    asked = {wanted.kind.lower() for wanted in (*(() if restored else wishes.agents), *wishes.others) if wanted.state == "present"}
     if restored:
         parts = [
             Check(name, FAIL, f"{wanted.name or wanted.type} {wanted.refusal}".rstrip("."), None)
