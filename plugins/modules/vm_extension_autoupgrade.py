@@ -474,7 +474,8 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
     ready = machines.ReadyForExtensions(azure, known, step.busy, params["agent_timeout"] * 60)
     steps: list[fleet.Step[Any]] = [fleet.Part(ready, lambda target: not scale_sets.is_scale_set(target)), step]
     if params["propagate"]:
-        brought = rollout.Rollout(azure, sets, params["health_timeout"] * 60, lambda scale_set: bool(step.pending(scale_set)))
+        patience = params["health_timeout"] * 60
+        brought = rollout.Rollout(azure, sets, patience, lambda scale_set: bool(step.pending(scale_set)), step.shown)
         steps.append(fleet.Part(brought, scale_sets.is_scale_set))
     journal = Journal.open(params["journal_dir"], "vm_extension_autoupgrade", azure.cloud.resource_manager)
     report = await fleet.run(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,14 @@ class RunningCloud:
                 return await azure.list("read for a test", path, api_version)
 
         return asyncio.run(read())
+
+    def control(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask something of the rehearsal itself: "publish", "health"."""
+        request = urllib.request.Request(
+            f"{self.told['resource_manager']}/rehearsal/{name}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.told["ca_file"]), timeout=20) as answer:
+            return json.load(answer)
 
     def stop(self) -> None:
         self._process.terminate()

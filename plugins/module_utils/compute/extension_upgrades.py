@@ -266,7 +266,11 @@ class AutoUpgrade(Step[Seen]):
         return " ".join(observed.failed.values()) or None
 
     def view(self, observed: Seen) -> View:
-        return self._view(observed.holder, {})
+        return self.shown(observed.holder)
+
+    def shown(self, holder: Holder) -> View:
+        """The machine or scale set as users see it."""
+        return self._view(holder, {})
 
     def wanted(self, target: Target, observed: Seen) -> View:
         holder = observed.holder

@@ -48,14 +48,20 @@ class Rollout(Step[ScaleSet]):
     """Brings what lags behind the model to it, batch by batch. It does nothing to a scale set with another mode, where the platform does.
 
     patience: seconds that the instances of a batch have to be healthy again. changes: whether an earlier step is about to change the model.
+    shown: what users see of a scale set when its instances have been brought there, beside them.
     """
 
     sees_to_lost_answers = True
 
     def __init__(
-        self, azure: Any, scale_sets: ScaleSets, patience: float = PATIENCE, changes: Callable[[ScaleSet], bool] = lambda scale_set: False
+        self,
+        azure: Any,
+        scale_sets: ScaleSets,
+        patience: float = PATIENCE,
+        changes: Callable[[ScaleSet], bool] = lambda scale_set: False,
+        shown: Callable[[ScaleSet], View] = lambda scale_set: {},
     ) -> None:
-        self._azure, self._scale_sets, self._patience, self._changes = azure, scale_sets, patience, changes
+        self._azure, self._scale_sets, self._patience, self._changes, self._shown = azure, scale_sets, patience, changes, shown
         self._progress = Progress()
 
     async def observe(self, target: Target) -> ScaleSet:
@@ -126,7 +132,7 @@ class Rollout(Step[ScaleSet]):
             interval = min(interval * 1.5, LONGEST_LOOK)
 
     def view(self, observed: ScaleSet) -> View:
-        return {"instances": observed.instances_view()}
+        return self._shown(observed) | {"instances": observed.instances_view()}
 
     def wanted(self, target: Target, observed: ScaleSet) -> View:
         changes = observed.manual and self._changes(observed)

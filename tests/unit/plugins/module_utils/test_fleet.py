@@ -122,6 +122,58 @@ def test_what_is_refused_fails_the_target_once_all_else_is_done(check: bool) -> 
     assert states(run([Partial(on="ab")], "ab")) == {"a": "unchanged", "b": "failed"}
 
 
+class Bulbs(Switch):
+    """Two bulbs on each target, each by itself; those that Azure refuses or breaks are told in the end."""
+
+    def __init__(self, error: AzureError) -> None:
+        super().__init__()
+        self.error, self.lit, self.failed = error, set[str](), dict[str, str]()
+
+    def plan(self, target: Target, observed: bool) -> list[Action]:
+        bulbs = [f"{target.id}/{number}" for number in (1, 2)]
+        return [Action(f"light {one}", (("PUT", one),), one) for one in bulbs if one not in {*self.lit, *self.failed}]
+
+    async def apply(self, target: Target, action: Action, seconds: float) -> None:
+        if action.data == "/t/b/1":
+            raise self.error
+        self.lit.add(action.data)
+
+    def goes_on(self, target: Target, action: Action, error: AzureError) -> bool:
+        self.failed[action.data] = error.message
+        return True
+
+    def refused(self, target: Target, observed: bool) -> str | None:
+        return " ".join(text for one, text in self.failed.items() if one.startswith(target.id)) or None
+
+
+def test_a_step_can_go_on_behind_an_action_that_failed() -> None:
+    bulbs, lamp = Bulbs(AzureError("light", None, status=400, message="Broken.")), Switch("lamp")
+    report = run([bulbs, lamp], "ab")
+    assert states(report) == {"a": "changed", "b": "failed"} and bulbs.lit == {"/t/a/1", "/t/a/2", "/t/b/2"}
+    assert report.outcomes[1].reason == "Broken." and report.outcomes[1].after["lamp"] is True
+
+
+@pytest.mark.parametrize(("accepted", "changed"), [(False, False), (True, True)])
+def test_what_was_refused_alone_is_no_change(accepted: bool, changed: bool) -> None:
+    bulbs = Bulbs(AzureError("light", None, status=400, message="Broken.", accepted=accepted))
+    bulbs.lit = {"/t/b/2"}
+    assert run([bulbs], "b").outcomes[0].changed is changed
+
+
+def test_a_step_for_some_targets_leaves_the_others_alone() -> None:
+    switch, lamp = Partial(), Switch("lamp")
+    part = fleet.Part(switch, lambda target: target.name != "a")
+    report = run([part, lamp], "abc")
+    assert states(report) == {"a": "changed", "b": "failed", "c": "changed"} and switch.on == {"b", "c"}
+    assert [outcome.after for outcome in report.outcomes] == [
+        {"lamp": True},
+        {"switch": True, "lamp": True},
+        {"switch": True, "lamp": True},
+    ]
+    assert {name for _step, _what, name in switch.log} == {"b", "c"}
+    assert run([part], "abc", check=True).outcomes[0].state == "unchanged"
+
+
 def test_what_is_missing_is_done_and_read_back_and_what_is_right_left_alone() -> None:
     switch = Switch(on="b")
     report = run([switch], "ab")
