@@ -226,7 +226,7 @@ class MobilityUpdate(fleet.Step[ReplicatedItem]):
         else:
             if end.status.lower() != "succeeded" or end.warning:
                 wire = await jobs.glance(self._azure, self._vault, job)
-                self._tell(target, end.status, wire and jobs.parse(wire), end.warning)
+                self._tell(target, end.status, jobs.parse(wire) if wire else None, end.warning)
 
     def view(self, observed: ReplicatedItem) -> fleet.View:
         agent = observed.agent
