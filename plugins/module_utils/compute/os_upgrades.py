@@ -57,8 +57,7 @@ _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\
 BALANCER_API_VERSION = "2024-05-01"  # Azure API document, load balancers
 CLUSTER_API_VERSION = "2021-06-01"  # Azure API document, Service Fabric clusters
 GOING_ON = {"rollingforward", "rollingback"}  # codes of an upgrade that runs
-# Seconds between two looks at an upgrade that runs, and looks for one of which no answer came.
-FIRST_LOOK, LONGEST_LOOK, LOOKS = 2.0, 15.0, 4
+FIRST_LOOK, LONGEST_LOOK = 2.0, 15.0  # seconds between two looks at an upgrade that runs
 TOO_MANY_LOOKS = 10  # at a policy that Azure says it has changed
 NO_ROLLBACK = "An upgrade that is started has no automatic rollback: an instance that is unhealthy on the new image keeps it."
 # What a refused sign-in of an extension reads like; the words are those of storage accounts and of public issue threads.
@@ -444,7 +443,6 @@ class SetPolicy(_Upgrades):
 class Start(_Upgrades):
     """Upgrades the image of the instances that are behind: starts an upgrade, or follows the one that runs, to its end."""
 
-    sees_to_lost_answers = True
     FOLLOW, WAIT, START = "follow", "wait", "start"
 
     def __init__(self, azure: Any, reader: Reader) -> None:
@@ -487,6 +485,11 @@ class Start(_Upgrades):
         """Azure refused to start a second upgrade, and the one that ran was followed to its end."""
         return ids.key(target.id) in self._over
 
+    def failure(self, target: Target, observed: Look) -> str | None:
+        """How an upgrade ended that was started although no answer said so."""
+        trouble = None if observed.running else self._ended(target, "upgrade the image", observed.latest)
+        return str(trouble) if trouble else None
+
     def refused(self, target: Target, observed: Look) -> str | None:
         """An upgrade goes well as a whole when few enough instances fail: those are told."""
         failed = upgrade_view(observed.latest or {})["failed"] if ids.key(target.id) in self._over else 0
@@ -507,24 +510,13 @@ class Start(_Upgrades):
         except OperationFailed as error:
             raise self._explained(target, asked, error.status, error.code, error.message) from error
         except AzureError as error:
-            # Somebody else's runs, or nobody knows whether this one does: then it is followed.
-            if not (error.status == 409 or error.accepted is None) or not await self._runs(target):
+            if error.status != 409 or not goes_on(await self._reader.upgrade(target.id)):
                 raise
-            self._judge(target, asked, await self._follow(target, asked, end))
+            self._judge(target, asked, await self._follow(target, asked, end))  # somebody else was first
             self._over.add(ids.key(target.id))
-            if error.status == 409:
-                raise
+            raise
         finally:
             teller.cancel()
-
-    async def _runs(self, target: Target) -> bool:
-        interval = FIRST_LOOK
-        for _look in range(LOOKS):
-            if goes_on(await self._reader.upgrade(target.id)):
-                return True
-            await self._azure.pause(interval)
-            interval *= 2
-        return False
 
     async def _follow(self, target: Target, asked: str, end: float) -> Wire | None:
         """Look at the upgrade that runs until it has ended. Raises TimedOut."""
@@ -562,11 +554,17 @@ class Start(_Upgrades):
 
     def _judge(self, target: Target, asked: str, upgrade: Wire | None) -> None:
         """Raises OperationFailed for an upgrade that did not end well."""
+        trouble = self._ended(target, asked, upgrade)
+        if trouble:
+            raise trouble
+
+    def _ended(self, target: Target, asked: str, upgrade: Wire | None) -> OperationFailed | None:
+        """Why an upgrade that has ended is no success."""
         view = upgrade_view(upgrade or {})
         if view["code"] == "Completed":
-            return
+            return None
         error = view["error"] or {"code": None, "message": f"The upgrade ended as {view['code']}"}
-        raise self._explained(target, asked, view["code"], error["code"], error["message"])
+        return self._explained(target, asked, view["code"], error["code"], error["message"])
 
     def _explained(self, target: Target, asked: str, status: Any, code: str | None, message: str) -> OperationFailed:
         """The error with the way on."""
