@@ -314,8 +314,8 @@ def results(step: MobilityUpdate, report: fleet.Report, check: bool, max_failure
     for row in found["targets"]:
         done = row["state"] == "changed" and not check
         row["restart"] = restart(row["before"].get("version"), row["after"].get("version")) if done else None
-    ends = {row["name"]: row["before"] if check else row["after"] for row in found["targets"]}
-    return found | {"agents": {kind: sorted(name for name, view in ends.items() if kind in _kinds(view)) for kind in KINDS}}
+    said = [(row["name"], _kinds(row["before"] if check else row["after"])) for row in found["targets"]]
+    return found | {"agents": {kind: sorted(name for name, kinds in said if kind in kinds) for kind in KINDS}}
 
 
 def warnings(step: MobilityUpdate, rows: Sequence[Wire]) -> list[str]:
