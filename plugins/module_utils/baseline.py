@@ -8,19 +8,17 @@ together (compute/restoring.py, monitor/associations.py).
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.cloudops.azure_dr.plugins.module_utils import files
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, InputError
 
 VERSION = 1
+FORM = f"a baseline file of version {VERSION}, as the module extension_baseline writes it"
 Record = dict[str, Any]
 # What restoring takes from a record, and where: a file without it is none of ours.
 KEYS = {"id", "name", "region", "os_type", "identity", "extensions", "associations"}
@@ -31,13 +29,11 @@ ASSOCIATION_KEYS = {"name", "data_collection_rule_id", "data_collection_endpoint
 def read(option: str, path: Path) -> dict[str, Record]:
     """The records in a baseline file, by ids.key of the machine. Raises InputError that names the option."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
+        content = files.read(option, path, FORM)
+    except FileNotFoundError as exc:
         raise InputError(option, str(path), f"a baseline file that can be read here ({exc.strerror})") from exc
-    except ValueError as exc:
-        raise InputError(option, str(path), f"a baseline file, as the module extension_baseline writes it (it is no JSON: {exc})") from exc
-    if not isinstance(content, dict) or content.get("version") != VERSION or not _are(content.get("machines"), KEYS):
-        raise InputError(option, str(path), f"a baseline file of version {VERSION}, as the module extension_baseline writes it")
+    if content.get("version") != VERSION or not _are(content.get("machines"), KEYS):
+        raise InputError(option, str(path), FORM)
     for record in content["machines"]:
         if not _are(record["extensions"], EXTENSION_KEYS) or not _are(record["associations"], ASSOCIATION_KEYS):
             raise InputError(option, str(path), f"a baseline file in which the record of {record['name']} is whole")
@@ -53,18 +49,6 @@ def write(path: Path, records: Iterable[Record]) -> None:
     written = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     content = {"version": VERSION, "written": written, "machines": sorted(records, key=lambda record: ids.key(record["id"]))}
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # only its owner can read it
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-                json.dump(content, handle, indent=2)
-                handle.write("\n")
-                handle.flush()
-                os.fsync(handle.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        files.write(path, content)
     except OSError as exc:
         raise AzureDRError(f"The baseline could not be written to {path} ({exc.strerror}).") from exc

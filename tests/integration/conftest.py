@@ -107,7 +107,8 @@ class RunningCloud:
 
     def traffic(self) -> list[dict[str, Any]]:
         """Every exchange until now, sign-in included: method, path, query, request, status, response."""
-        return [json.loads(line) for line in self._traffic.read_text().splitlines()] if self._traffic.exists() else []
+        lines = self._traffic.read_text().splitlines(keepends=True) if self._traffic.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # the last one may be half written
 
     def writes(self) -> list[dict[str, Any]]:
         """The exchanges that asked for a change."""

@@ -21,6 +21,8 @@ AGENT, PUBLISHER = "AzureMonitorLinuxAgent", "Microsoft.Azure.Monitor"
 HEALTHY, ABSENT, BROKEN = (estates.machine_id(name, estates.RECOVERY) for name in ("healthy", "absent", "broken"))
 MONITORING: Body = {"data_collection_rules": [{"id": runbook.RULES["Linux"]}], "data_collection_endpoint_ids": [runbook.ENDPOINT]}
 RECORDED = Path(__file__).with_name("baseline.json")  # of HEALTHY
+FROZEN = Path(__file__).with_name("freeze.json")  # of ABSENT, and of BROKEN as if its agent had had no automatic upgrade
+THAWED = Path(__file__).with_name("thawed.json")
 HEALTH = "ApplicationHealthLinux"
 SCALE_SET = estates.scale_set_id("vmss-shop", estates.RECOVERY)
 ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
@@ -110,6 +112,10 @@ def autoupgrade(value: str, says: str, **args: Any) -> Case:
     return Case("vm_extension_autoupgrade", value, says, {"all_supported": True} | args)
 
 
+def freeze(value: str, says: str, path: str | Path, **args: Any) -> Case:
+    return Case("change_freeze", value, says, {"path": str(path)} | args)
+
+
 def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str] | None = None) -> Case:
     return Case("ama_reinstall", value, says, MONITORING | ({"machine_ids": list(machine_ids)} if machine_ids else {}), others=others or {})
 
@@ -133,6 +139,7 @@ SITUATIONS: dict[str, Situation] = {
             reinstall("absent", "nothing", ABSENT),
             Case("asr_vault_info", None, "nothing"),
             Case("asr_permissions_info", None, "nothing", {"actions": ["Microsoft.Compute/virtualMachines/read"]}),
+            Case("asr_readiness_info", None, "nothing"),
             Case("extension_baseline", None, "changes", {"path": "~/baseline.json", "machine_ids": [HEALTHY, ABSENT]}),
             Case("extension_baseline", None, "nothing", {"path": str(RECORDED), "machine_ids": [HEALTHY]}),
             Case("asr_mobility_update", None, "changes"),
@@ -140,6 +147,10 @@ SITUATIONS: dict[str, Situation] = {
             autoupgrade("enabled", "nothing", machine_ids=[HEALTHY, ABSENT, BROKEN]),
             autoupgrade("disabled", "changes", machine_ids=[HEALTHY], scale_set_ids=[SCALE_SET]),
             autoupgrade("disabled", "nothing"),
+            freeze("frozen", "changes", "~/freeze.json", machine_ids=[HEALTHY], scale_set_ids=[SCALE_SET]),
+            freeze("frozen", "nothing", FROZEN, machine_ids=[ABSENT]),
+            freeze("thawed", "nothing", THAWED),
+            Case("change_freeze", "thawed", "changes", {"path": str(FROZEN)}, others={"absent": "unchanged"}),
         ),
     ),
     "a test failover stands": Situation(
@@ -174,6 +185,7 @@ SITUATIONS: dict[str, Situation] = {
             Case("asr_autoupdate", "enabled", "changes", others={estates.mapping_id(estates.RECOVERY).rpartition("/")[2]: "unchanged"}),
             reinstall("present", "changes"),
             Case("asr_vault_info", None, "nothing"),
+            Case("asr_readiness_info", None, "nothing", {"restore_from": "source"}),
         ),
     ),
     "committed": Situation(

@@ -207,6 +207,12 @@ class ScaleSets:
         self.known[ids.key(scale_set_id)] = found = parse(model, instances)
         return found
 
+    async def model(self, scale_set_id: str) -> ScaleSet:
+        """Ask Azure for the scale set without its instances. Raises AzureError."""
+        parsed = ids.parse(scale_set_id)
+        get = self._azure.compute(parsed.subscription).virtual_machine_scale_sets.get(parsed.resource_group, parsed.name)
+        return parse(await self._azure.read("read the scale set", scale_set_id, get), ())
+
 
 async def of_group(azure: Any, resource_group: str, tags: Sequence[str]) -> list[Target]:
     """The scale sets of a resource group that have the tags. Raises AzureError."""

@@ -98,6 +98,12 @@ def parse(wire: Wire) -> Mapping:
     )
 
 
+async def read(azure: Any, mapping_id: str) -> Mapping:
+    """Ask Azure for one mapping. Raises AzureError, also for one that is not there."""
+    get = azure.site_recovery.replication_protection_container_mappings.get(**_names(mapping_id))
+    return parse(await azure.read("read the container mapping", mapping_id, get))
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Automatic update on, with an automation account and a type of AUTHENTICATION's values; or off, with neither."""
@@ -239,14 +245,10 @@ class AutoUpdate(fleet.Step[Mapping]):
         self._looks: Counter[str] = Counter()
         self._unsure: dict[str, bool] = {}
 
-    @property
-    def _operations(self) -> Any:
-        return self._azure.site_recovery.replication_protection_container_mappings
-
     async def observe(self, target: fleet.Target) -> Mapping:
         if target.id not in self._unsure:
             self._unsure[target.id] = any(not entry.live for entry in self._journal.unfinished(target.id))
-        return parse(await self._azure.read("read the container mapping", target.id, self._operations.get(**self._of(target))))
+        return await read(self._azure, target.id)
 
     def plan(self, target: fleet.Target, observed: Mapping) -> list[fleet.Action]:
         if not observed.has_update:
@@ -263,11 +265,11 @@ class AutoUpdate(fleet.Step[Mapping]):
         return [fleet.Action(text, (("PATCH", target.id),))]
 
     async def apply(self, target: fleet.Target, action: fleet.Action, seconds: float) -> None:
-        job = ""
+        operations, job = self._azure.site_recovery.replication_protection_container_mappings, ""
 
         async def begin(polling: Any) -> Any:
             nonlocal job
-            poller = await self._operations.begin_update(**self._of(target), update_input=self._wanted(target).body(), polling=polling)
+            poller = await operations.begin_update(**_names(target.id), update_input=self._wanted(target).body(), polling=polling)
             job = polling.operation_id  # the operation and its job have the same name (recorded traffic)
             return poller
 
@@ -311,10 +313,6 @@ class AutoUpdate(fleet.Step[Mapping]):
             return f"Automatic update was set, but is still not healthy: {told(observed.health_errors)}"
         return f"Azure reported success, but automatic update is not {wanted.status} as it was asked to be."
 
-    def _of(self, target: fleet.Target) -> dict[str, str]:
-        fabric, container, mapping = ids.parse(target.id).names[1:]
-        return {**vaults.holding(target.id).scope, "fabric_name": fabric, "protection_container_name": container, "mapping_name": mapping}
-
 
 def counts(report: fleet.Report) -> dict[str, int]:
     """How many mappings succeeded (are as wanted, changed or not), failed, failed to start (nothing changed), timed out, were skipped."""
@@ -344,6 +342,12 @@ def told(health_errors: Iterable[Wire]) -> str:
         parts += [f"Possible causes: {error['possible_causes']}"] if error["possible_causes"] else []
         parts += [f"Recommended action: {error['recommended_action']}"] if error["recommended_action"] else []
     return " ".join(parts)
+
+
+def _names(mapping_id: str) -> dict[str, str]:
+    """The arguments by which the Site Recovery client is told a mapping."""
+    fabric, container, mapping = ids.parse(mapping_id).names[1:]
+    return {**vaults.holding(mapping_id).scope, "fabric_name": fabric, "protection_container_name": container, "mapping_name": mapping}
 
 
 def _word(text: str | None) -> str:
