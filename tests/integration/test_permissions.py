@@ -20,7 +20,7 @@ import pytest
 import runbook
 import yaml
 from conftest import ROOT, RunningCloud
-from situations import ABSENT, ACCOUNT, AGED, BROKEN, HEALTHY, MONITORING, extension, standing_machines
+from situations import ABSENT, ACCOUNT, AGED, BROKEN, HEALTHY, MONITORING, SCALE_SET, extension, standing_machines
 
 Body = dict[str, Any]
 Run = tuple[str, Body]
@@ -46,6 +46,7 @@ RUNS: dict[str, Run] = {
     "baseline": ("extension_baseline", VAULT | {"path": "/nowhere/baseline.json"}),
     "mobility_autoupdate": ("asr_autoupdate", VAULT | ACCOUNT | {"state": "enabled"}),
     "mobility_update": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.WEB]}),
+    "extension_autoupgrade": ("vm_extension_autoupgrade", {"scale_set_ids": [SCALE_SET], "all_supported": True, "propagate": True}),
 }
 # Of a definition that needs another run for some of its actions.
 OTHERS: dict[str, Run] = {
@@ -63,6 +64,7 @@ def places(name: str) -> list[str]:
         "baseline": [estates.VAULT_ID, SOURCES],
         "mobility_autoupdate": [estates.VAULT_ID, estates.ACCOUNT_ID],
         "mobility_update": [estates.VAULT_ID],
+        "extension_autoupgrade": [estates.VAULT_ID, TARGETS],
         "assign_identity": [TARGETS, IDENTITY],
         "restore_monitoring": [TARGETS, *RESOURCES],
         "prove": [runbook.WORKSPACE],
