@@ -86,17 +86,17 @@ def sped_up(speed: float) -> Body:
 class Controller:
     """One process that runs the module, as Ansible starts it."""
 
-    def __init__(self, environment: dict[str, str], home: Path, number: int, arguments: Body) -> None:
+    def __init__(self, environment: dict[str, str], home: Path, number: int, arguments: Body, module: str = "ama_reinstall") -> None:
         self._answer, self._trouble = home / f"answer-{number}.json", home / f"trouble-{number}.txt"
         self._given = home / f"given-{number}.json"
         self._given.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
         own = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(COLLECTIONS), "LC_ALL": "C.UTF-8"}
-        command = [sys.executable, str(ROOT / "plugins" / "modules" / "ama_reinstall.py")]
+        command = [sys.executable, str(ROOT / "plugins" / "modules" / f"{module}.py")]
         with self._given.open() as given, self._answer.open("w") as answer, self._trouble.open("w") as trouble:
             self._process = subprocess.Popen(command, stdin=given, stdout=answer, stderr=trouble, env=own | environment)
 
     def wait(self) -> tuple[float, float]:
-        """CPU seconds and the peak of memory in MB when it has ended. Raises SystemExit when it did not bring back every machine."""
+        """CPU seconds and the peak of memory in MB when it has ended. Raises SystemExit when it did not change every target."""
         _pid, _status, used = os.wait4(self._process.pid, 0)
         said = self._answer.read_text().strip()
         if not said.startswith("{"):
@@ -104,7 +104,7 @@ class Controller:
         answer = json.loads(said)
         wrong = [one["name"] for one in answer.get("targets", []) if one["state"] != "changed"]
         if answer.get("failed") or wrong or not answer.get("targets"):
-            raise SystemExit(f"The module did not bring back every machine: {answer.get('msg')} {' '.join(wrong[:20])}")
+            raise SystemExit(f"The module did not change every target: {answer.get('msg')} {' '.join(wrong[:20])}")
         return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 

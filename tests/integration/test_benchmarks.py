@@ -33,6 +33,12 @@ def test_a_fleet_is_restored_and_what_it_took_is_told(processes: str) -> None:
     assert 0.04 <= found["floor_s"] <= 0.18, "the longest path of a machine: two writes of 20 to 90 s, at a thousand times Azure's speed"
 
 
+def test_extensions_of_a_fleet_are_enrolled_and_what_it_took_is_told() -> None:
+    found = run("extension_fleet", "2", "1", "--speed", "1000")
+    assert list(found) == ["wall_s", "throttle_s", "floor_s", "ratio", "throttled", "changes", "requests", "cpu_s", "peak_memory_mb"]
+    assert found["throttled"] == 0 and found["changes"] == 2 * 4 + 2 and found["floor_s"] == 0.03 and found["wall_s"] > 0
+
+
 def test_calls_with_nothing_to_do_are_compared_with_ping() -> None:
     found = run("start_up", "asr_vault_info", "--runs", "1")
     assert list(found) == ["ping_s", "more_s"] and list(found["more_s"]) == ["asr_vault_info"]
