@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.permissions import Need, PermissionMissing
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import Progress
 
@@ -178,7 +179,8 @@ class Part(Step[Observed | None]):
 
 @dataclass
 class Outcome:
-    """What became of one target. `begun`: Azure accepted at least one change. resumed: what earlier runs left open, by their journals."""
+    """What became of one target. `begun`: Azure accepted at least one change. resumed: what earlier runs left open, by their journals.
+    lacks: the permissions that it would fail for without check mode."""
 
     target: Target
     state: str = "unchanged"
@@ -189,6 +191,7 @@ class Outcome:
     after: View = field(default_factory=dict)
     actions: list[str] = field(default_factory=list)
     resumed: list[View] = field(default_factory=list)
+    lacks: tuple[Need, ...] = ()
     started: str | None = None
     ended: str | None = None
 
@@ -223,6 +226,16 @@ class Report:
     duration: float
     throttled_requests: int
 
+    @property
+    def warnings(self) -> list[str]:
+        """What check mode has seen that would keep targets from being done, in a sentence."""
+        lacking = [outcome for outcome in self.outcomes if outcome.lacks]
+        needs = sorted({str(need) for outcome in lacking for need in outcome.lacks})
+        if not needs:
+            return []
+        more = f"; and {len(needs) - TOLD} more" if len(needs) > TOLD else ""
+        return [f"Without check mode {len(lacking)} of {len(self.outcomes)} would fail: the sign-in lacks {'; '.join(needs[:TOLD])}{more}."]
+
     def count(self, *states: str) -> int:
         return sum(outcome.state in states for outcome in self.outcomes)
 
@@ -244,6 +257,7 @@ class Report:
             "targets": rows,
             "summary": self.summary(rows),
             "diff": differences(rows),
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
         if len(bad) > max_failures:
             told = [f"{outcome.target.name}: {str(outcome.reason).rstrip('.')}" for outcome in bad[:TOLD]]
@@ -282,7 +296,7 @@ async def run(
     loop = asyncio.get_running_loop()
     begin = loop.time()
     progress = progress or Progress(len(targets), noun)
-    runs = [_Run(azure, target, steps, begin, timeout, progress, journal) for target in targets]
+    runs = [_Run(azure, target, steps, begin, timeout, progress, journal, check) for target in targets]
     ticker = asyncio.create_task(_ticking(progress))
     try:
         progress.say(f"looking at {_some(len(targets), noun)}")
@@ -350,11 +364,12 @@ class _Run:
         timeout: float,
         progress: Progress,
         journal: Journal | None,
+        check: bool,
     ) -> None:
         self.outcome = Outcome(target)
         self.plans: list[list[Action]] = []
         self._azure, self._target, self._steps, self._progress = azure, target, steps, progress
-        self._journal = journal
+        self._journal, self._check = journal, check
         self._timeout, self._deadline = timeout, begin + timeout
         self._seen: list[Any] = []
         self._foretold: set[int] = set()  # the steps that have not looked yet
@@ -372,7 +387,7 @@ class _Run:
                     self.outcome.before |= step.view(observed)
                 self._seen.append(observed)
                 self.plans.append(step.plan(self._target, observed))
-            await self._require(*self.plans)
+            await self._permitted()
             if self._journal:
                 self.outcome.resumed = [entry.view() for entry in self._journal.unfinished(self._target.id) if not entry.live]
         except (Skip, AzureDRError) as trouble:
@@ -380,6 +395,16 @@ class _Run:
             self._end(trouble)
         self.outcome.after = dict(self.outcome.before)
         self.outcome.actions = [action.text for actions in self.plans for action in actions]
+
+    async def _permitted(self) -> None:
+        """Raises PermissionMissing. Check mode only takes it down: who may read may look at what would be done."""
+        try:
+            await self._require(*self.plans)
+        except PermissionMissing as lack:
+            if not self._check:
+                raise
+            self.outcome.lacks = lack.missing
+            self.outcome.reason = f"Without check mode it would fail: the sign-in lacks {'; '.join(map(str, lack.missing))}."
 
     async def _require(self, *plans: list[Action]) -> None:
         """Raises AzureDRError when the sign-in is known to lack a permission: half of a plan can be worse than nothing."""

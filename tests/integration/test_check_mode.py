@@ -25,7 +25,7 @@ Body = dict[str, Any]
 ROLES = {
     "principals": {
         "operator": [{"actions": ["*"]}],
-        "reader": [{"actions": ["*/read"], "notActions": ["Microsoft.Authorization/permissions/read"]}],
+        "reader": [{"actions": ["*/read"]}],
     }
 }
 

@@ -769,7 +769,7 @@ async def fail_over(azure: Any, vault: Vault, params: Mapping[str, Any], *, chec
     )
     await asyncio.gather(*(_last_look(step, outcome) for outcome in report.outcomes if outcome.target.id in step.followed))
     await step.look_behind([outcome.target.id for outcome in report.outcomes if outcome.state == "unchanged"])
-    told = [*([unconfirmed] if unconfirmed else []), *journal.warnings, *warnings(wanted, step, report)]
+    told = [*([unconfirmed] if unconfirmed else []), *journal.warnings, *report.warnings, *warnings(wanted, step, report)]
     return results(wanted, step, report, params["max_failures"]) | {"journal": journal.name}, told
 
 

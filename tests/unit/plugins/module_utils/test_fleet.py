@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError, AzureError, OperationFailed, TimedOut
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.permissions import Need, PermissionMissing
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Report, Skip, Step, Target
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import FILE
 
@@ -432,3 +433,33 @@ LOST, BUSY = AzureError("turn it on", "/t/a", status=500, accepted=None), AzureE
 def test_what_got_no_answer_is_looked_after_before_it_is_sent_again(step: Lossy, state: str, sent: int) -> None:
     assert states(run([step])) == {"a": state}
     assert step.sent == sent
+
+
+class Guarded(FakeAzure):
+    """A cloud in which the sign-in may write to all but one target."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self._lack = Need("Some.Type/things/write", f"/t/{target}")
+
+    async def require(self, requests: Sequence[tuple[str, str]], needs: Sequence[tuple[str, str]]) -> None:
+        if any(path.startswith(self._lack.scope + "/") for _method, path in requests):
+            raise PermissionMissing([self._lack])
+
+
+def test_a_missing_permission_fails_its_target_before_anything_is_sent_to_it() -> None:
+    step = Switch()
+    report = run([step], "ab", azure=Guarded("b"))
+    assert states(report) == {"a": "changed", "b": "failed"} and step.on == {"a"}
+    assert "Some.Type/things/write on /t/b" in report.result()["msg"] and "warnings" not in report.result()
+
+
+def test_check_mode_tells_of_a_missing_permission_and_shows_what_would_be_done() -> None:
+    report = run([Switch()], "ab", azure=Guarded("b"), check=True)
+    found = report.result()
+    assert states(report) == {"a": "changed", "b": "changed"} and not found.get("failed")
+    assert found["warnings"] == ["Without check mode 1 of 2 would fail: the sign-in lacks Some.Type/things/write on /t/b."]
+    assert [target["reason"] for target in found["targets"]] == [
+        None,
+        f"Without check mode it would fail: {found['warnings'][0].partition(': ')[2]}",
+    ]
