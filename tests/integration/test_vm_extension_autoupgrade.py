@@ -270,6 +270,52 @@ def test_machines_are_chosen_by_group_tags_vault_and_plan(cloud: Callable[..., R
     }
 
 
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_a_lost_answer_changes_nothing_of_the_outcome(cloud: Callable[..., RunningCloud], drop: str) -> None:
+    faults = [
+        {"match": {"method": method, "path": path}, "count": 1, "do": {"drop": drop}}
+        for method, path in (("PATCH", "*/virtualMachines/*"), ("PATCH", "*/virtualMachineScaleSets/*"), ("POST", "*/manualupgrade"))
+    ]
+    vmss = estates.scale_set("vmss", 3, of_model(AGENT))
+    running = cloud([*estates.groups(), vmss, *machine("web", enableAutomaticUpgrade=False)], speed=3000, faults=faults)
+    args = ENROL | {"machine_ids": [estates.machine_id("web")], "scale_set_ids": [vmss["id"]], "propagate": True}
+    result = running.run_module(MODULE, args)
+    assert not result.get("failed") and result["statuses"]["enabled"] == 2, result
+    assert row(result, "vmss")["after"]["instances"]["lagging"] == []
+    assert len([one for one in running.traffic() if one["status"] == 0]) == 3
+    assert not running.run_module(MODULE, args)["changed"]
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(cloud: Callable[..., RunningCloud]) -> None:
+    vmss = estates.scale_set("vmss", 8, of_model(AGENT))
+    running = cloud([*estates.groups(), vmss], speed=300)
+    args = ENROL | {"scale_set_ids": [vmss["id"]], "propagate": True}
+    process = running.start_module(MODULE, args)
+    until(lambda: len(changed_paths(running)) >= 3, "two batches are sent")
+    process.kill()
+    process.communicate()
+    sent = len(changed_paths(running))
+    result = running.run_module(MODULE, args)
+    assert not result.get("failed") and row(result, "vmss")["after"]["instances"]["lagging"] == [], result
+    assert [one["action"] for one in row(result, "vmss")["resumed"]] == ["bring 8 of 8 instances to the latest model"]
+    assert sent < len(changed_paths(running)) == 1 + 8, "no instance a second time"
+
+
+def test_the_role_enrols_what_supports_it(cloud: Callable[..., RunningCloud]) -> None:
+    vmss = estates.scale_set("vmss", 2, of_model(AGENT))
+    running = cloud([*estates.groups(), vmss, *machine("web", enableAutomaticUpgrade=False)], speed=3000)
+    variables = {"extension_autoupgrade_resource_group": GROUP, "extension_autoupgrade_propagate": True}
+    role = {"name": "Keep", "ansible.builtin.include_role": {"name": "cloudops.azure_dr.extension_autoupgrade"}, "vars": variables}
+    told = {"name": "Tell", "ansible.builtin.debug": {"msg": "{{ extension_autoupgrade_result.statuses }}"}}
+    assert "changed=1" in running.run_playbook([role])
+    said = running.run_playbook([role, told])
+    assert "changed=0" in said and "failed=0" in said and "'enabled': 2" in said.replace('"', "'"), said
+    narrowed = role | {
+        "vars": variables | {"extension_autoupgrade_state": "disabled", "extension_autoupgrade_extensions": [{"name": "nix"}]}
+    }
+    assert "changed=0" in running.run_playbook([narrowed]), "only what is named"
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
