@@ -30,6 +30,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.os_upgra
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.scale_sets import ScaleSet, is_scale_set
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import Journal
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import resolved
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery import mappings, recovery_plans, vault
 
 VERSION = 1
@@ -405,7 +406,7 @@ def check_input(params: dict[str, Any]) -> None:
 
     A thaw signs in to the subscription of the container mappings in its record.
     """
-    path, include = Path(params["path"]), params["include"]
+    path, include = resolved(params["path"]), params["include"]
     if not include:
         raise InputError("include", include, f"at least one of {', '.join(INCLUDES)}")
     found = read(path)
@@ -431,7 +432,7 @@ def _check_plan(params: Mapping[str, Any]) -> None:
 
 async def work(azure: Any, params: Mapping[str, Any], journal: Journal, check: bool) -> Ended:
     """Freeze or thaw, and keep the record. Raises AzureDRError, and then nothing was sent."""
-    path = Path(params["path"])
+    path = resolved(params["path"])
     known = read(path)
     closed = params["state"] == THAWED and known is not None and known.thawed is not None
     with contextlib.nullcontext() if check or closed else held(path):

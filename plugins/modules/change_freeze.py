@@ -33,7 +33,7 @@ options:
   path:
     description:
       - The file of the record, on the host that runs the module. It is put in the place of an older one whole or not at all, and is
-        readable by its owner only.
+        readable by its owner only. A relative path begins where the command was started.
       - It has to be the same for a freeze and its thaw, and to outlast the time between them. In a container it is on a mounted volume.
       - After the thaw the file stays, and says that it is thawed. The next freeze begins a new record in its place.
     type: path
@@ -134,11 +134,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+record:
   description: The file of the record.
   returned: when the targets could be chosen
   type: str
-  sample: shop-freeze.json
+  sample: /home/ops/shop-freeze.json
 begun:
   description: When the freeze in the record began, in UTC. C(null) in check mode where there is no record of one yet.
   returned: when the targets could be chosen
@@ -321,6 +321,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import choice, freezing
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import credentials, session
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.journal import JOURNAL_ARGUMENTS, Journal
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import resolved
 
 
 async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
@@ -331,7 +332,7 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
         module.warn(warning)
     seen = ended.before if module.check_mode else ended.after
     told = {
-        "path": params["path"],
+        "record": str(resolved(params["path"])),
         "begun": seen and seen.begun,
         "thawed": seen and seen.thawed,
         "frozen": [entry.id for entry in seen.open] if seen else [],

@@ -3,8 +3,8 @@
 """Runs a module of this collection that acts on many targets, and shows its progress while it runs.
 
 An action plugin of such a module's name (plugins/action) puts it in front. It changes nothing about them: it names a
-file for their progress and prints each new line of it, at most one a second. Where the module runs on another host than
-the controller, or with `async`, it simply runs.
+file for their progress and prints each new line of it, at most one a second, and tells them where the command was
+started. Where the module runs on another host than the controller, or with `async`, it simply runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.cloudops.azure_dr.plugins.module_utils.paths import STARTED
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.progress import FILE
 
 display = Display()
@@ -37,7 +38,7 @@ class ActionModule(ActionBase):
             return result | self._execute_module(task_vars=task_vars, wrap_async=wrapped)
         handle, name = tempfile.mkstemp(prefix="azure_dr_progress_")
         os.close(handle)
-        self._task.environment = [*(self._task.environment or []), {FILE: name}]
+        self._task.environment = [*(self._task.environment or []), {FILE: name, STARTED: os.environ.get("PWD") or str(Path.cwd())}]
         done = threading.Event()
         teller = threading.Thread(target=_tell, args=(Path(name), self._task.action.rsplit(".", 1)[-1], done), daemon=True)
         teller.start()

@@ -16,6 +16,8 @@ from typing import Any
 
 import estates
 import pytest
+import runbook
+import situations
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
 from conftest import RunningCloud
 from runbook import Body
@@ -205,3 +207,27 @@ def test_killed_at_any_moment_it_is_finished_or_thawed(cloud: Start, tmp_path: P
     ended = thaw(running, path)
     assert not ended.get("failed") and ended["frozen"] == [], ended
     assert picture(running) == before, f"seed {SEED}"
+
+
+def test_the_playbooks_freeze_thaw_and_are_part_of_a_failover(cloud: Start, tmp_path: Path) -> None:
+    agent = situations.extension(estates.machine_id(runbook.WEB)) | {"location": estates.PRIMARY}
+    running = cloud(runbook.shop(agent, estates.mapping(estates.PRIMARY, details=situations.ON)), speed=3000)
+    before, path = picture(running), tmp_path / "freeze.json"
+    variables = {"change_freeze_path": "freeze.json"}
+    frozen = runbook.play(running, tmp_path, "change_freeze", variables)
+    assert frozen.status == 0 and frozen.changed == 1 and on(picture(running)) == 0, frozen.output
+    again = runbook.play(running, tmp_path, "change_freeze", variables)
+    assert again.status == 0 and again.changed == 0, again.output
+    thawed = runbook.play(running, tmp_path, "thaw", variables)
+    assert thawed.status == 0 and thawed.changed == 1 and picture(running) == before, thawed.output
+    assert len(thawed.step("Thaw")["machines"]) == 4 and thawed.record["outcome"] == "succeeded"
+
+    copied = {"runbook_freeze": True, "restore_monitoring_restore_from": "source"}
+    source = runbook.play(running, tmp_path, "failover", variables | copied)
+    assert source.status != 0 and "Restore from a baseline" in source.output and not source.changed
+    failover = runbook.play(running, tmp_path, "failover", variables | {"runbook_freeze": True})
+    assert failover.status == 0 and failover.step("Freeze")["outcome"] == "succeeded", failover.output
+    assert json.loads(path.read_text())["thawed"] is None, "the thaw is for another day"
+    freezes = [number for number, one in enumerate(running.writes()) if one["method"] == "PATCH"]
+    begun = next(number for number, one in enumerate(running.writes()) if one["path"].endswith("/unplannedFailover"))
+    assert max(freezes) < begun, "frozen before the failover begins"
