@@ -82,12 +82,16 @@ def wishes(params: Mapping[str, Any]) -> restoring.Wishes:
 
 @dataclass(frozen=True)
 class Estate:
-    """What was read of the vault. mappings, plans: the error where they cannot be read."""
+    """What was read of the vault. mappings, plans: the error where they cannot be read. planned: see readiness.plans_by_item."""
 
     items: list[ReplicatedItem]
     wires: dict[str, Wire]
     mappings: list[mappings.Mapping] | AzureError
     plans: list[Wire] | AzureError
+    planned: Mapping[str, list[str]]
+
+    def plans_of(self, item: ReplicatedItem) -> list[str]:
+        return self.planned.get(item.name.lower(), [])
 
 
 async def look(azure: Any, params: Mapping[str, Any], now: datetime) -> Wire:
@@ -130,6 +134,7 @@ async def _estate(azure: Any, vault: vaults.Vault) -> Estate:
         {wire["id"]: wire for wire in wires},
         listed if isinstance(listed, AzureError) else [mappings.parse(wire) for wire in listed],
         plans,
+        {} if isinstance(plans, AzureError) else site_recovery.plans_by_item(plans),
     )
 
 
@@ -142,7 +147,7 @@ def _around(item: ReplicatedItem, estate: Estate) -> list[Check]:
         update = site_recovery.auto_update(item, estate.mappings)
     if isinstance(estate.plans, AzureError):
         return [update, checks.untold("recovery_plan", estate.plans, reader)]
-    return [update, site_recovery.in_a_plan(site_recovery.plans_of(item, estate.plans))]
+    return [update, site_recovery.in_a_plan(estate.plans_of(item))]
 
 
 async def _elsewhere(azure: Any, params: Mapping[str, Any], estate: Estate, chosen: Sequence[ReplicatedItem]) -> dict[str, list[Check]]:
@@ -164,7 +169,7 @@ async def _elsewhere(azure: Any, params: Mapping[str, Any], estate: Estate, chos
     ]
     linked = await monitor.existing(azure, [*asked, *filter(None, had)])
     quotas = compute.quotas(places, accounts)
-    restored = _Restored(params, records, present, linked)
+    restored = _Restored(params, wishes(params), records, present, linked)
     return {
         item.id: [*restored.checks(item, places[item.id]), compute.network(places[item.id], networks), quotas[item.id]] for item in chosen
     }
@@ -220,6 +225,7 @@ class _Restored:
     """The checks of what a machine gets back."""
 
     params: Mapping[str, Any]
+    wishes: restoring.Wishes
     records: Mapping[str, Record]
     present: Mapping[str, Record]
     linked: monitor.Found
@@ -233,7 +239,7 @@ class _Restored:
             return [Check(name, UNKNOWN, text, "Reprotect it, then look again.") for name in names]
         key = ids.key(item.source_vm_id)
         record, restored = self.records[key], self.params["restore_from"] is not None
-        lost = compute.lost(record, self.present.get(key), wishes(self.params), restored)
+        lost = compute.lost(record, self.present.get(key), self.wishes, restored)
         if isinstance(record, AzureDRError):
             return [lost, *(Check(name, UNKNOWN, lost.reason, lost.remedy) for name in names[1:])]
         source = associations.source(record)
@@ -254,7 +260,6 @@ class _Restored:
 
 
 def _machine(item: ReplicatedItem, estate: Estate, found: Sequence[Check]) -> Wire:
-    plans = [] if isinstance(estate.plans, AzureError) else site_recovery.plans_of(item, estate.plans)
     return {
         "id": item.id,
         "name": item.friendly_name,
@@ -262,7 +267,7 @@ def _machine(item: ReplicatedItem, estate: Estate, found: Sequence[Check]) -> Wi
         "source_vm_id": item.source_vm_id,
         "primary_location": item.primary_location,
         "recovery_location": item.recovery_location,
-        "recovery_plans": plans,
+        "recovery_plans": estate.plans_of(item),
         "checks": [check.view() for check in found],
     }
 

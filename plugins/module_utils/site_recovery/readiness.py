@@ -131,9 +131,14 @@ def auto_update(item: ReplicatedItem, mappings: Sequence[Mapping]) -> Check:
     return Check(name, PASS, f"It is on and healthy in {mapping.name}.")
 
 
-def plans_of(item: ReplicatedItem, plans: Sequence[Wire]) -> list[str]:
-    """The names of the recovery plans that the item is in. By its name: a plan may know it by the place where it was before a reprotect."""
-    return [plan["name"] for plan in plans if item.name.lower() in members(plan)]
+def plans_by_item(plans: Sequence[Wire]) -> dict[str, list[str]]:
+    """The names of the recovery plans that each item is in, by the item's name in lower case: a plan may know an item by the place where it
+    was before a reprotect."""
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        for name in members(plan):
+            found.setdefault(name, []).append(plan["name"])
+    return found
 
 
 def in_a_plan(names: Sequence[str]) -> Check:

@@ -10,7 +10,7 @@ breaks off is an error and never a shorter list.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors impor
 VAULT_ARGUMENTS: dict[str, dict[str, Any]] = {"vault_id": {"type": "str"}, "vault_name": {"type": "str"}, "resource_group": {"type": "str"}}
 TYPE = "Microsoft.RecoveryServices/vaults"
 API_VERSION = "2024-04-01"  # Azure API document, Recovery Services vaults
+ITEMS_API_VERSION = "2025-08-01"  # that of the Site Recovery client 2.0.0
 
 Wire = dict[str, Any]
 
@@ -58,9 +59,12 @@ class Vault:
         return await self._all(azure, "list the network mappings", operations.list(**self.scope))
 
     async def replicated_items(self, azure: Any) -> list[Wire]:
-        """All replicated items, wherever in the vault they are: one that was reprotected has moved to another container."""
-        operations = azure.site_recovery.replication_protected_items
-        return await self._all(azure, "list the replicated items", operations.list(**self.scope))
+        """All replicated items, wherever in the vault they are: one that was reprotected has moved to another container.
+
+        Read without the typed client, whose models of a thousand items take longer to make than Azure's answer to come.
+        """
+        asked, path = "list the replicated items", f"{self.id}/replicationProtectedItems"
+        return await self._there(azure.list(asked, path, ITEMS_API_VERSION))
 
     async def recovery_plans(self, azure: Any) -> list[Wire]:
         """All recovery plans, each read by itself: the list leaves out their groups (recorded traffic)."""
@@ -87,8 +91,11 @@ class Vault:
         return await azure.read("read the job", f"{self.id}/replicationJobs/{name}", get)
 
     async def _all(self, azure: Any, asked: str, pager: Any) -> list[Wire]:
+        return await self._there(azure.collect(asked, self.id, pager))
+
+    async def _there(self, listing: Awaitable[list[Wire]]) -> list[Wire]:
         try:
-            return await azure.collect(asked, self.id, pager)
+            return await listing
         except AzureError as error:
             if error.absent and error.status == 400:  # Site Recovery was never used in this vault
                 return []

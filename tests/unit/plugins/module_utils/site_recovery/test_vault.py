@@ -136,7 +136,7 @@ def vault() -> vaults.Vault:
 
 def test_every_page_is_read():
     azure = FakeAzure(pages=[[{"name": "a"}], [], [{"name": "b"}]])
-    assert asyncio.run(vault().replicated_items(azure)) == [{"name": "a"}, {"name": "b"}]
+    assert asyncio.run(vault().container_mappings(azure)) == [{"name": "a"}, {"name": "b"}]
     assert azure.site_recovery.asked == {"resource_group_name": "rg-dr-weu", "resource_name": "rsv-dr-weu"}
 
 
