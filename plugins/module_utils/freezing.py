@@ -393,11 +393,11 @@ def _altered(before: Any, found: Any) -> bool:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a module tells: its result, the record afterwards, and warnings."""
+    """What a module tells: its result, the record before and afterwards, and warnings."""
 
     report: fleet.Report
     before: Record | None
-    after: Record
+    after: Record | None
     warnings: list[str]
 
 
@@ -463,8 +463,9 @@ async def _freeze(azure: Any, params: Mapping[str, Any], journal: Journal, check
             ended = ended.with_frozen(outcome.target, now)
         elif not outcome.begun and ids.key(outcome.target.id) not in before.entries:
             ended = ended.without(outcome.target)  # nothing was turned off
-    _keep(path, after, ended, check)
-    return Ended(report, known, ended, _told(report, told))
+    kept = ended if ended.entries else known  # where nothing is frozen there is nothing to thaw
+    _keep(path, after, kept, check)
+    return Ended(report, known, kept, _told(report, told))
 
 
 async def _thaw(azure: Any, params: Mapping[str, Any], journal: Journal, check: bool, path: Path, known: Record) -> Ended:
@@ -486,9 +487,13 @@ async def _thaw(azure: Any, params: Mapping[str, Any], journal: Journal, check: 
     return Ended(report, known, ended, _told(report, told))
 
 
-def _keep(path: Path, before: Record | None, after: Record, check: bool) -> None:
-    if after != before and not check:
+def _keep(path: Path, before: Record | None, after: Record | None, check: bool) -> None:
+    if after == before or check:
+        return
+    if after:
         after.write(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 async def _run(

@@ -34,6 +34,8 @@ TARGETS, SOURCES = (f"{estates.SUBSCRIPTION}/resourceGroups/rg-shop-{region}" fo
 IDENTITY = f"{estates.SUBSCRIPTION}/resourceGroups/rg-dr-weu/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-monitor"
 RESOURCES = [*runbook.RULES.values(), runbook.ENDPOINT, IDENTITY, estates.ACCOUNT_ID, runbook.WORKSPACE]
 VAULT = {"vault_id": estates.VAULT_ID}
+IMAGES = estates.scale_set_id("vmss-images", estates.RECOVERY)  # a scale set with automatic OS upgrade
+AUTOMATIC: Body = {"mode": "Automatic", "automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": True}}
 
 # What is run as a sign-in of each definition, for the actions that it alone has. The plan and the machine stand as `stands` says.
 PLAN: Body = VAULT | {"confirm": "shop"}
@@ -46,6 +48,7 @@ RUNS: dict[str, Run] = {
     "baseline": ("extension_baseline", VAULT | {"path": "/nowhere/baseline.json"}),
     "mobility_autoupdate": ("asr_autoupdate", VAULT | ACCOUNT | {"state": "enabled"}),
     "mobility_update": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.WEB]}),
+    "change_freeze": ("change_freeze", {"scale_set_ids": [IMAGES], "path": "~/freeze.json"}),
     "extension_autoupgrade": ("vm_extension_autoupgrade", {"scale_set_ids": [SCALE_SET], "all_supported": True, "propagate": True}),
 }
 # Of a definition that needs another run for some of its actions.
@@ -64,6 +67,7 @@ def places(name: str) -> list[str]:
         "baseline": [estates.VAULT_ID, SOURCES],
         "mobility_autoupdate": [estates.VAULT_ID, estates.ACCOUNT_ID],
         "mobility_update": [estates.VAULT_ID],
+        "change_freeze": [estates.VAULT_ID, TARGETS],
         "extension_autoupgrade": [estates.VAULT_ID, TARGETS],
         "assign_identity": [TARGETS, IDENTITY],
         "restore_monitoring": [TARGETS, *RESOURCES],
@@ -111,7 +115,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     started: list[RunningCloud] = []
 
     def begin(principals: Body) -> RunningCloud:
-        resources = runbook.shop(*standing_machines(), *AGED, estates.resource(IDENTITY), extension(estates.machine_id(runbook.WEB)))
+        images = estates.scale_set("vmss-images", 1, region=estates.RECOVERY, upgradePolicy=AUTOMATIC)
+        web = extension(estates.machine_id(runbook.WEB))
+        resources = runbook.shop(*standing_machines(), *AGED, estates.resource(IDENTITY), web, images)
         folder = tmp_path_factory.mktemp("permissions") / "cloud"
         started.append(
             RunningCloud(folder, resources, speed=3000, permissions={"principals": {"operator": {"actions": ["*"]}} | principals})
