@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import ssl
@@ -13,11 +14,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.session import Azure
+from forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
@@ -54,36 +57,34 @@ class RunningCloud:
 
     def run_module(self, name: str, args: dict[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
         """The result of the module, run as a process as Ansible does."""
-        process = self.start_module(name, args, check=check, diff=diff)
-        try:
-            said, complained = process.communicate(timeout=120)
-        finally:
-            process.kill()
+        script, environment, given = self._module(name, args, check=check, diff=diff)
+        said, complained = forks().run(script, environment, given, timeout=120)
         assert said.strip().startswith("{"), said + complained
         return json.loads(said)
 
     def start_module(self, name: str, args: dict[str, Any], *, check: bool = False, diff: bool = False) -> subprocess.Popen[str]:
         """The process of the module, which has been given its arguments."""
-        given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
+        script, environment, given = self._module(name, args, check=check, diff=diff)
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "plugins" / "modules" / f"{name}.py")],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self._traffic.parent),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "TMPDIR": str(self._traffic.parent),
-                **self.environment,
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, str(script)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert process.stdin
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
+        process.stdin.write(given)
         process.stdin.close()
         process.stdin = None  # communicate would close it again
         return process
+
+    def _module(self, name: str, args: dict[str, Any], *, check: bool, diff: bool) -> tuple[Path, dict[str, str], str]:
+        """The script of a module, its environment, and what it is given on standard input."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TMPDIR": str(self.home),
+            **self.environment,
+        }
+        given = {**args, "_ansible_check_mode": check, "_ansible_diff": diff}
+        return ROOT / "plugins" / "modules" / f"{name}.py", environment, json.dumps({"ANSIBLE_MODULE_ARGS": given})
 
     def run_playbook(self, tasks: list[dict[str, Any]], *arguments: str) -> str:
         """What ansible-playbook says when it runs the tasks on localhost."""
@@ -139,6 +140,13 @@ class RunningCloud:
     def stop(self) -> None:
         self._process.terminate()
         self._process.communicate(timeout=20)
+
+
+@cache
+def forks() -> Forks:
+    started = Forks()
+    atexit.register(started.stop)
+    return started
 
 
 @pytest.fixture
