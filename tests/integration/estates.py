@@ -311,6 +311,37 @@ def scale_set(name: str, capacity: int, *extensions: Body, mode: str = "Manual",
     )
 
 
+IMAGE = {"publisher": "Canonical", "offer": "0001-com-ubuntu-server-jammy", "sku": "22_04-lts-gen2", "version": "latest"}
+IMAGES = ("22.04.202609100", "22.04.202610080")  # what is published of it, the oldest first
+
+
+def published_images(region: str = PRIMARY) -> list[Body]:
+    """The versions of IMAGE in a region."""
+    offer = f"publishers/{IMAGE['publisher']}/artifacttypes/vmimage/offers/{IMAGE['offer']}/skus/{IMAGE['sku']}/versions"
+    place = f"{SUBSCRIPTION}/providers/Microsoft.Compute/locations/{region}/{offer}"
+    return [{"id": f"{place}/{version}", "name": version, "location": region, "properties": {}} for version in IMAGES]
+
+
+def imaged_scale_set(name: str, capacity: int, version: str, upgrade: Body | None = None, region: str = PRIMARY) -> list[Body]:
+    """A scale set that lacks nothing for upgrades of its image, with its instances, which run a version of IMAGE. `upgrade` goes into its
+    upgrade policy."""
+    kind = "ApplicationHealthLinux"
+    body = scale_set(name, capacity, {"name": kind, "publisher": "Microsoft.ManagedServices", "type": kind}, region=region)
+    body["properties"]["upgradePolicy"] |= upgrade or {}
+    body["properties"]["virtualMachineProfile"]["storageProfile"]["imageReference"] = dict(IMAGE)
+    profile = {"imageReference": {**IMAGE, "exactVersion": version}, "osDisk": {"osType": "Linux", "createOption": "FromImage"}}
+    instances = [
+        {
+            **resource(f"{body['id']}/virtualMachines/{number}", {"provisioningState": "Succeeded", "storageProfile": profile}),
+            "name": f"{name}_{number}",
+            "location": region,
+            "instanceId": str(number),
+        }
+        for number in range(capacity)
+    ]
+    return [body, *instances]
+
+
 def item_id(name: str) -> str:
     return f"{container_id(PRIMARY)}/replicationProtectedItems/{guid(f'item {name}')}"
 

@@ -25,6 +25,8 @@ FROZEN = Path(__file__).with_name("freeze.json")  # of ABSENT, and of BROKEN as 
 THAWED = Path(__file__).with_name("thawed.json")
 HEALTH = "ApplicationHealthLinux"
 SCALE_SET = estates.scale_set_id("vmss-shop", estates.RECOVERY)
+BEHIND, CURRENT, WINDOWS = (estates.scale_set_id(f"vmss-{name}", estates.RECOVERY) for name in ("behind", "current", "windows"))
+UPGRADE: Body = {"scale_set_ids": [BEHIND], "timeout": 0.1, "max_failures": 1}  # its batches are so far apart that it runs on then
 ACCOUNT = {"automation_account_id": estates.ACCOUNT_ID}
 ON = {
     "agentAutoUpdateStatus": "Enabled",
@@ -95,13 +97,31 @@ def standing_machines() -> list[Body]:
     ]
 
 
+def scale_sets_with_images() -> list[Body]:
+    """A scale set whose image is behind, with days between batches; one with automatic upgrades that has the newest image; and one in
+    which Windows Update is at work."""
+    slow = {"rollingUpgradePolicy": {"pauseTimeBetweenBatches": "PT2400H"}}
+    automatic = {"automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": True}}
+    windows = estates.imaged_scale_set("vmss-windows", 1, estates.IMAGES[1], region=estates.RECOVERY)
+    patching = {"enableAutomaticUpdates": True, "patchSettings": {"patchMode": "AutomaticByOS"}}
+    windows[0]["properties"]["virtualMachineProfile"]["osProfile"] = {"adminUsername": "shopadmin", "windowsConfiguration": patching}
+    return [
+        *windows,
+        *estates.published_images(estates.RECOVERY),
+        *estates.imaged_scale_set("vmss-behind", 3, estates.IMAGES[0], slow, estates.RECOVERY),
+        *estates.imaged_scale_set("vmss-current", 2, estates.IMAGES[1], automatic, estates.RECOVERY),
+    ]
+
+
 @dataclass(frozen=True)
 class Situation:
-    """How an estate stands: resources beside those of runbook.shop, the failover actions that were run on it, and the cases for it."""
+    """How an estate stands: resources beside those of runbook.shop, the failover actions that were run on it, the cases for it, and what
+    else was run before."""
 
     more: tuple[Body, ...]
     actions: tuple[str, ...]
     cases: tuple[Case, ...]
+    before: tuple[Case, ...] = ()
 
 
 def failover(value: str, says: str, why: str = "", **args: Any) -> Case:
@@ -110,6 +130,10 @@ def failover(value: str, says: str, why: str = "", **args: Any) -> Case:
 
 def autoupgrade(value: str, says: str, **args: Any) -> Case:
     return Case("vm_extension_autoupgrade", value, says, {"all_supported": True} | args)
+
+
+def upgrade(value: str, says: str, scale_set_id: str, **args: Any) -> Case:
+    return Case("vmss_os_upgrade", value, says, {"scale_set_ids": [scale_set_id]} | args)
 
 
 def freeze(value: str, says: str, path: str | Path, **args: Any) -> Case:
@@ -122,7 +146,7 @@ def reinstall(value: str, says: str, *machine_ids: str, others: Mapping[str, str
 
 SITUATIONS: dict[str, Situation] = {
     "ready": Situation(
-        (*standing_machines(), *AGED),
+        (*standing_machines(), *AGED, *scale_sets_with_images()),
         (),
         (
             failover("test", "changes"),
@@ -151,7 +175,20 @@ SITUATIONS: dict[str, Situation] = {
             freeze("frozen", "nothing", FROZEN, machine_ids=[ABSENT]),
             freeze("thawed", "nothing", THAWED),
             Case("change_freeze", "thawed", "changes", {"path": str(FROZEN)}, others={"absent": "unchanged"}),
+            upgrade("enabled", "changes", BEHIND),
+            upgrade("enabled", "nothing", CURRENT),
+            upgrade("disabled", "changes", CURRENT),
+            upgrade("disabled", "nothing", BEHIND),
+            upgrade("started", "changes", BEHIND, timeout=0.1),
+            upgrade("started", "nothing", CURRENT),
+            upgrade("cancelled", "nothing", BEHIND),
         ),
+    ),
+    "an image is being rolled out": Situation(
+        tuple(scale_sets_with_images()),
+        (),
+        (upgrade("cancelled", "changes", BEHIND), upgrade("cancelled", "nothing", CURRENT), upgrade("started", "nothing", BEHIND)),
+        (Case("vmss_os_upgrade", "started", "changes", UPGRADE),),
     ),
     "a test failover stands": Situation(
         (estates.mapping(estates.PRIMARY, details=ON), estates.mapping(estates.RECOVERY, details=ON)),

@@ -22,12 +22,7 @@ from situations import SITUATIONS, Case
 
 Body = dict[str, Any]
 
-ROLES = {
-    "principals": {
-        "operator": [{"actions": ["*"]}],
-        "reader": [{"actions": ["*/read"]}],
-    }
-}
+ROLES = {"principals": {"operator": [{"actions": ["*"]}], "reader": [{"actions": ["*/read"]}]}}
 
 
 def test_every_module_is_tried_in_every_state() -> None:
@@ -48,6 +43,9 @@ def test_check_mode_foresees_what_there_is_to_do_and_only_reads(cloud: Callable[
     running = cloud(runbook.shop(*situation.more), permissions=ROLES, speed=3000)
     for action in situation.actions:
         prepared = running.run_module("asr_failover", {"action": action, "confirm": "shop"})
+        assert prepared["changed"] and not prepared.get("failed"), prepared
+    for case in situation.before:
+        prepared = running.run_module(case.module, {"state": case.value} | case.args)
         assert prepared["changed"] and not prepared.get("failed"), prepared
     before, kept = len(running.writes()), sorted(tmp_path.rglob(".local/state/**/*"))
     running.environment["AZURE_CLIENT_ID"] = "reader"

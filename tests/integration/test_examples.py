@@ -16,7 +16,7 @@ Body = dict[str, Any]
 DRILL = {"name": "A drill stands", "cloudops.azure_dr.asr_failover": {"action": "test", "recovery_plan": "shop"}}
 
 # The modules whose examples are about the sample estate of calm days.
-FLEET = {"vm_extension_autoupgrade"}
+FLEET = {"vm_extension_autoupgrade", "vmss_os_upgrade"}
 
 # The state that an example needs where the examples before it do not leave it: the tasks that bring it about on a new cloud.
 ANEW: dict[tuple[str, str], list[Body]] = {

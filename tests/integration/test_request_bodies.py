@@ -17,7 +17,7 @@ import estates
 import pytest
 import runbook
 from conftest import ROOT, RunningCloud
-from situations import ACCOUNT, AGENT, BROKEN, HEALTH, HEALTHY, MONITORING, SCALE_SET, SITUATIONS
+from situations import ACCOUNT, AGENT, BEHIND, BROKEN, CURRENT, HEALTH, HEALTHY, MONITORING, SCALE_SET, SITUATIONS, UPGRADE, WINDOWS
 
 Body = dict[str, Any]
 GOLDEN = Path(__file__).with_name("bodies.json")
@@ -68,6 +68,30 @@ RUNS: list[tuple[str, str | None, Body]] = [
             "propagate": True,
         },
     ),
+    ("vmss_os_upgrade", "started", UPGRADE),
+    ("vmss_os_upgrade", "cancelled", {"scale_set_ids": [BEHIND]}),
+    (
+        "vmss_os_upgrade",
+        "enabled",
+        {
+            "scale_set_ids": [BEHIND, WINDOWS],
+            "fix": True,
+            "disable_automatic_rollback": True,
+            "use_rolling_upgrade_policy": False,
+            "os_rolling_upgrade_deferral": True,
+            "rolling_upgrade_policy": {
+                "max_batch_instance_percent": 30,
+                "max_unhealthy_instance_percent": 30,
+                "max_unhealthy_upgraded_instance_percent": 30,
+                "pause_time_between_batches": "PT1M",
+                "enable_cross_zone_upgrade": True,
+                "prioritize_unhealthy_instances": True,
+                "rollback_failed_instances_on_policy_breach": True,
+                "max_surge": False,
+            },
+        },
+    ),
+    ("vmss_os_upgrade", "disabled", {"scale_set_ids": [CURRENT]}),
     ("ama_reinstall", "absent", MONITORING | {"machine_ids": [HEALTHY]}),
 ]
 

@@ -485,6 +485,11 @@ class Start(_Upgrades):
         """Azure refused to start a second upgrade, and the one that ran was followed to its end."""
         return ids.key(target.id) in self._over
 
+    def wanted(self, target: Target, observed: Look) -> View:
+        view, reached = observed.view(), {one.name for one in observed.upgradable}
+        behind = {name: version for name, version in view["behind"].items() if name not in reached}
+        return view | {"behind": behind, "rolling_upgrade": None}
+
     def failure(self, target: Target, observed: Look) -> str | None:
         """How an upgrade ended that was started although no answer said so."""
         trouble = None if observed.running else self._ended(target, "upgrade the image", observed.latest)
