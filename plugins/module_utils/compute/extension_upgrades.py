@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError, InputError
@@ -21,7 +21,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.machines
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.compute.scale_sets import ScaleSet, ScaleSets, is_scale_set
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.fleet import Action, Step, Target, View
 
-Holder = Machine | ScaleSet
+Holder: TypeAlias = "Machine | ScaleSet"
 
 ENABLED, DISABLED, NOT_SUPPORTED = "enabled", "disabled", "not_supported"  # as Azure's portal has them
 STATUSES = (ENABLED, DISABLED, NOT_SUPPORTED)
