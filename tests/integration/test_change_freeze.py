@@ -187,23 +187,33 @@ def test_a_thaw_is_refused_without_a_record_and_where_all_is_gone(cloud: Start, 
     assert json.loads(path.read_text())["thawed"] and running.writes() == []
 
 
+def held_up(value: bool, chance: random.Random) -> Body:
+    """A fault: two changes to this value, of which chance has it, are refused for now, so that a run waits there to be killed."""
+    match = {"method": "PATCH", "body": {"properties": {"enableAutomaticUpgrade": value}}}
+    busy = {"status": 503, "headers": {"Retry-After": "60000"}}
+    return {"match": match, "after": chance.randint(0, 3), "count": 2, "do": busy}
+
+
 @pytest.mark.parametrize(("states", "again"), [(("frozen",), False), (("frozen", "thawed"), True)], ids=["a freeze", "both"])
 def test_killed_at_any_moment_it_is_finished_or_thawed(cloud: Start, tmp_path: Path, states: tuple[str, ...], again: bool) -> None:
-    """Killed when some changes were taken, as many as chance has it. again: what was killed is run once more, to its end."""
-    running, path, chance = cloud(fleet(), speed=1000), tmp_path / "freeze.json", random.Random(f"{SEED} {again}")
+    """Killed when some changes were taken, some were not and some are on their way. again: the freeze is run once more, to its end."""
+    chance, path = random.Random(f"{SEED} {again}"), tmp_path / "freeze.json"
+    running = cloud(fleet(), speed=1000, faults=[held_up(state == "thawed", chance) for state in states])
     before = picture(running)
-    for state in states:
-        wanted = len(patches(running)) + chance.randint(1, 9)
+    for number, state in enumerate(states, 1):
         process = running.start_module("change_freeze", {"path": str(path), "state": state} | (GROUPS if state == "frozen" else {}))
-        while len(patches(running)) < wanted and process.poll() is None:
+        while sum(one["status"] == 503 for one in patches(running)) < 2 * number:
+            assert process.poll() is None, f"seed {SEED}: it ended, with {process.communicate()}"
             time.sleep(0.01)
         process.kill()
         process.communicate()
         record = json.loads(path.read_text())
         assert record["targets"] and record["thawed"] is None, f"seed {SEED}"
         if again and state == "frozen":
+            assert on(picture(running)) > 1, f"seed {SEED}: it was killed half-way"
             assert not freeze(running, path).get("failed")
             assert on(picture(running)) == 1, f"seed {SEED}: all is off, but for the machine that does not run"
+    assert picture(running) != before, f"seed {SEED}: it was killed half-way"
     ended = thaw(running, path)
     assert not ended.get("failed") and ended["frozen"] == [], ended
     assert picture(running) == before, f"seed {SEED}"
