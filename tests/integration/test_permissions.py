@@ -20,7 +20,19 @@ import pytest
 import runbook
 import yaml
 from conftest import ROOT, RunningCloud
-from situations import ABSENT, ACCOUNT, AGED, BROKEN, HEALTHY, MONITORING, SCALE_SET, extension, standing_machines
+from situations import (
+    ABSENT,
+    ACCOUNT,
+    AGED,
+    BEHIND,
+    BROKEN,
+    HEALTHY,
+    MONITORING,
+    SCALE_SET,
+    extension,
+    scale_sets_with_images,
+    standing_machines,
+)
 
 Body = dict[str, Any]
 Run = tuple[str, Body]
@@ -49,11 +61,13 @@ RUNS: dict[str, Run] = {
     "mobility_autoupdate": ("asr_autoupdate", VAULT | ACCOUNT | {"state": "enabled"}),
     "mobility_update": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.WEB]}),
     "change_freeze": ("change_freeze", {"scale_set_ids": [IMAGES], "path": "~/freeze.json"}),
+    "scale_set_os_upgrade": ("vmss_os_upgrade", {"scale_set_ids": [BEHIND]}),
     "extension_autoupgrade": ("vm_extension_autoupgrade", {"scale_set_ids": [SCALE_SET], "all_supported": True, "propagate": True}),
 }
 # Of a definition that needs another run for some of its actions.
 OTHERS: dict[str, Run] = {
     "replicationRecoveryPlans/read": ("asr_mobility_update", VAULT | {"recovery_plan": "shop"}),
+    "osRollingUpgrade/action": ("vmss_os_upgrade", {"scale_set_ids": [BEHIND], "state": "started"}),
     "reinstallMobilityService/action": ("asr_mobility_update", VAULT | {"replicated_items": [runbook.SQL]}),
 }
 # The actions of Site Recovery that come late in a runbook: what has to be done before, so that they are next.
@@ -69,6 +83,7 @@ def places(name: str) -> list[str]:
         "mobility_update": [estates.VAULT_ID],
         "change_freeze": [estates.VAULT_ID, TARGETS],
         "extension_autoupgrade": [estates.VAULT_ID, TARGETS],
+        "scale_set_os_upgrade": [TARGETS],
         "assign_identity": [TARGETS, IDENTITY],
         "restore_monitoring": [TARGETS, *RESOURCES],
         "prove": [runbook.WORKSPACE],
@@ -95,7 +110,8 @@ def own_actions() -> Iterator[tuple[str, str]]:
 def run_for(name: str, action: str) -> Run:
     """The module call that needs the action."""
     if name in RUNS:
-        return OTHERS.get("/".join(action.split("/")[-2:]), RUNS[name]) if name == "mobility_update" else RUNS[name]
+        several = name in ("mobility_update", "scale_set_os_upgrade")
+        return OTHERS.get("/".join(action.split("/")[-2:]), RUNS[name]) if several else RUNS[name]
     verb = action.split("/")[-2]
     args = ITEM if action.startswith(f"{ITEMS}/") else PLAN
     return ("asr_failover", args | {"action": VERBS.get(verb, "test" if name == "drill" else "unplanned")})
@@ -117,7 +133,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     def begin(principals: Body) -> RunningCloud:
         images = estates.scale_set("vmss-images", 1, region=estates.RECOVERY, upgradePolicy=AUTOMATIC)
         web = extension(estates.machine_id(runbook.WEB))
-        resources = runbook.shop(*standing_machines(), *AGED, estates.resource(IDENTITY), web, images)
+        resources = runbook.shop(*standing_machines(), *AGED, estates.resource(IDENTITY), web, images, *scale_sets_with_images())
         folder = tmp_path_factory.mktemp("permissions") / "cloud"
         started.append(
             RunningCloud(folder, resources, speed=3000, permissions={"principals": {"operator": {"actions": ["*"]}} | principals})
