@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureDRError
@@ -25,7 +25,7 @@ class Check:
     remedy: str | None = None
 
     def view(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"name": self.name, "status": self.status, "reason": self.reason, "remedy": self.remedy}
 
 
 def untold(name: str, error: AzureDRError, needed: str) -> Check:

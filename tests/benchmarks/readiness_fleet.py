@@ -25,6 +25,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -132,7 +133,8 @@ def read_alone() -> None:
     asyncio.run(all_at_once())
 
 
-def measure(number: int, source: bool) -> Body:
+def measure(number: int, source: bool, runs: int) -> Body:
+    """The medians of the runs, in which the module and the program that only reads take turns."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         resources = estate(number)
@@ -141,28 +143,32 @@ def measure(number: int, source: bool) -> Body:
         file = home / "baseline.json"
         file.write_text(json.dumps({"version": 1, "written": "2026-11-02T05:12:44Z", "machines": machines}))
         own = {"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder, "PYTHONPATH": str(COLLECTIONS), "LC_ALL": "C.UTF-8"}
+        args = {"restore_from": "source" if source else str(file), "data_collection_endpoint_ids": [ENDPOINT]}
+        given, module = json.dumps({"ANSIBLE_MODULE_ARGS": args}), str(ROOT / "plugins" / "modules" / "asr_readiness_info.py")
+        walls, floors = [], []
         try:
-            args = {"restore_from": "source" if source else str(file), "data_collection_endpoint_ids": [ENDPOINT]}
-            given = json.dumps({"ANSIBLE_MODULE_ARGS": args})
-            module = str(ROOT / "plugins" / "modules" / "asr_readiness_info.py")
-            wall, said = run([sys.executable, module], given, own | cloud.environment)
-            traffic = cloud.traffic()
-            alone = 0.0  # of reads machine by machine, the throttle's time is by far the longer
-            if not source:
-                alone, _said = run([sys.executable, __file__, "--read-alone"], json.dumps(reads(traffic)), own | cloud.environment)
+            for _number in range(runs):
+                before = len(cloud.traffic())
+                wall, said = run([sys.executable, module], given, own | cloud.environment)
+                traffic = [one for one in cloud.traffic()[before:] if one["path"].lower().startswith("/subscriptions/")]
+                floor = Pacer().minimum_duration([(one["method"], one["path"]) for one in traffic])
+                if not source:  # machine by machine, the throttle's time is by far the longer
+                    reading = [sys.executable, __file__, "--read-alone"]
+                    floor = max(floor, run(reading, json.dumps(reads(traffic)), own | cloud.environment)[0])
+                walls.append(wall)
+                floors.append(floor)
+                if json.loads(said)["summary"]["machines"]["fail"]:  # with --source, each warns that its region may not answer
+                    raise SystemExit(f"Machines fail that are ready: {json.loads(said)['summary']}")
+            throttled = sum(one["status"] == 429 for one in cloud.traffic())
         finally:
             cloud.stop()
-    result = json.loads(said)
-    if result["summary"]["machines"]["fail"]:  # with --source, each is warned of that its region may not answer
-        raise SystemExit(f"Machines failed that are ready: {result['summary']}")
-    asked = [(one["method"], one["path"]) for one in traffic if one["path"].lower().startswith("/subscriptions/")]
-    floor = max(Pacer().minimum_duration(asked), alone)
+    wall, floor = median(walls), median(floors)
     return {
         "wall_s": round(wall, 2),
         "floor_s": round(floor, 2),
         "ratio": round(wall / floor, 3),
-        "throttled": sum(one["status"] == 429 for one in traffic),
-        "requests": len(asked),
+        "throttled": throttled,
+        "requests": len(traffic),
     }
 
 
@@ -173,10 +179,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure asr_readiness_info on a fleet of machines.", allow_abbrev=False)
     parser.add_argument("machines", type=int, metavar="N", help="how many machines")
     parser.add_argument("--source", action="store_true", help="without a baseline")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="how many times (5); with --source it is once, for the limits would not have filled up"
+    )
     options = parser.parse_args()
-    if options.machines < 1:
-        parser.error("N is a whole number from 1 on")
-    found = measure(options.machines, options.source)
+    if options.machines < 1 or options.runs < 1:
+        parser.error("N and --runs are whole numbers from 1 on")
+    found = measure(options.machines, options.source, 1 if options.source else options.runs)
     print(f"{options.machines} machines{', without a baseline' if options.source else ''}")
     for text, value in (
         ("wall time", f"{found['wall_s']} s"),

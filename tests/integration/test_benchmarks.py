@@ -42,3 +42,9 @@ def test_extensions_of_a_fleet_are_enrolled_and_what_it_took_is_told() -> None:
 def test_calls_with_nothing_to_do_are_compared_with_ping() -> None:
     found = run("start_up", "asr_vault_info", "--runs", "1")
     assert list(found) == ["ping_s", "more_s"] and list(found["more_s"]) == ["asr_vault_info"]
+
+
+def test_readiness_of_a_fleet_is_looked_at_and_what_it_took_is_told() -> None:
+    found = run("readiness_fleet", "3", "--runs", "1")
+    assert list(found) == ["wall_s", "floor_s", "ratio", "throttled", "requests"]
+    assert found["throttled"] == 0 and found["requests"] < 3 * 5 and min(found["wall_s"], found["floor_s"]) > 0
