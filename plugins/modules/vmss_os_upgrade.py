@@ -563,6 +563,9 @@ async def work(module: AnsibleModule, azure: session.Azure) -> dict[str, Any]:
             row |= {"instances": os_upgrades.instances_of(first, last)} if params["state"] == "started" else {}
     if params["state"] == "started" and result["changed"]:
         module.warn(os_upgrades.NO_ROLLBACK)
+    unseen = [last.scale_set.name for _first, last in reader.known.values() if not last.newest]
+    if unseen:
+        module.warn(f"Which version of their image is the newest could not be seen, nor which instances are behind: {', '.join(unseen)}.")
     for warning in journal.warnings:
         module.warn(warning)
     return result

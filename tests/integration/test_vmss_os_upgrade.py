@@ -307,6 +307,7 @@ def test_what_may_not_be_seen_is_a_warning_and_what_is_not_there_fails_alone(clo
     told = {name: [(one["level"], one["rule"]) for one in row.get("prerequisites", [])] for name, row in targets(result).items()}
     assert told == {"vmss-web": [("warning", "health_probe")], "vmss-batch": [("warning", "gallery_versions")], "vmss-gone": []}
     assert targets(result)["vmss-batch"]["before"]["latest_image_version"] is None
+    assert "could not be seen, nor which instances are behind: vmss-batch" in json.dumps(result["warnings"])
 
 
 def test_a_basic_load_balancer_and_a_probe_that_is_gone_are_found(cloud: Callable[..., RunningCloud]) -> None:
