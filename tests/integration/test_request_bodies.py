@@ -91,6 +91,8 @@ RUNS: list[tuple[str, str | None, Body]] = [
             },
         },
     ),
+    ("change_freeze", "frozen", {"path": "~/images.json", "scale_set_ids": [BEHIND], "include": ["images"]}),
+    ("change_freeze", "thawed", {"path": "~/images.json"}),
     ("vmss_os_upgrade", "disabled", {"scale_set_ids": [CURRENT]}),
     ("ama_reinstall", "absent", MONITORING | {"machine_ids": [HEALTHY]}),
 ]
