@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import documented
+import estates
 import pytest
 import runbook
 from conftest import RunningCloud
@@ -48,7 +49,7 @@ def sent_masked(cloud: RunningCloud) -> set[str]:
     return {
         one["request"]["properties"]["type"]
         for one in cloud.writes()
-        if one["method"] in ("PUT", "PATCH") and (one["request"]["properties"].get("protectedSettings"))
+        if one["method"] in ("PUT", "PATCH") and ((one["request"] or {}).get("properties") or {}).get("protectedSettings")
     }
 
 
@@ -73,6 +74,36 @@ def test_a_playbook_tells_no_secret_even_where_it_fails(cloud: Callable[..., Run
     assert sent_masked(running) == {"AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent", "CustomScript"}
     assert leaks(tmp_path, variables) == []
     assert (tmp_path / "home" / "pacing").exists() and (tmp_path / "state.json").exists()
+
+
+# Every playbook, in an order in which each has something to do; `rehearse` runs the drill and the failover.
+PLAYBOOKS = ("baseline", "readiness", "steady_state", "change_freeze", "thaw", "rehearse")
+
+
+def test_no_playbook_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
+    running = cloud(runbook.shop(*SITUATIONS["ready"].more), state=tmp_path / "state.json", speed=3000)
+    variables, given = tmp_path / "variables.json", GIVEN["ama_reinstall"]
+    groups = ["rg-shop-neu", "rg-shop-weu"]
+    variables.write_text(
+        json.dumps(
+            {f"restore_monitoring_{name}": value for name, value in given.items()}
+            | {"baseline_path": "baseline.json"}
+            | {"mobility_autoupdate_automation_account_id": estates.ACCOUNT_ID, "extension_autoupgrade_resource_group": groups[0]}
+            | {"change_freeze_path": "freeze.json", "change_freeze_resource_groups": groups}
+        )
+    )
+    home = tmp_path / "home"
+    said = [runbook.play(running, home, name, {"failover_confirm": "shop"}, "-e", f"@{variables}", "-vvv", "--diff") for name in PLAYBOOKS]
+    for name, played in zip(PLAYBOOKS, said, strict=True):
+        assert SENTINEL not in played.output and "TASK [" in played.output, name
+    assert {record.stem.partition("-")[2] for record in said[-1].records} >= {"drill", "failover", "steady-state", "change-freeze", "thaw"}
+    assert sent_masked(running) == {"AzureMonitorLinuxAgent", "AzureMonitorWindowsAgent", "CustomScript"}
+    assert '"sending"' in "".join(file.read_text() for file in home.rglob("journal/*.jsonl")) and (home / "freeze.json").exists()
+    assert leaks(tmp_path, variables) == []
+
+
+def test_every_playbook_is_run_here() -> None:
+    assert {file.stem for file in (runbook.ROOT / "playbooks").glob("*.yml")} == {*PLAYBOOKS, "drill", "failover"}
 
 
 def test_no_module_tells_a_secret(cloud: Callable[..., RunningCloud], tmp_path: Path) -> None:
