@@ -34,7 +34,7 @@ def secrets(options: dict[str, Any]) -> list[str]:
     """The options that hold secrets, at any depth, by path: protected_settings, extensions.protected_settings."""
     found = []
     for name, option in options.items():
-        if name.startswith("protected_"):
+        if name.startswith("protected_") and option.get("type") == "dict":
             found.append(name)
         found += [f"{name}.{below}" for below in secrets(option.get("suboptions") or {})]
     return found
