@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils import baseline, checks, fleet
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
@@ -31,7 +31,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery im
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.site_recovery.items import ReplicatedItem
 
 Wire = dict[str, Any]
-Record = baseline.Record | AzureDRError
+Record: TypeAlias = "baseline.Record | AzureDRError"
 
 SOURCE = "source"  # restore_from: ask the source machines
 # The checks of a machine, in their order; `members` is that of a recovery plan.

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +164,9 @@ def test_killed_at_random_moments_and_run_again_it_ends_as_an_undisturbed_run(
     print(f"seed {SEED}")
     expected = undisturbed.picture
     chosen = moments(random.Random(SEED), undisturbed.seconds, undisturbed.exchanges)
-    plans = [[next(chosen) for _ in range(2 if number % 3 == 2 else 1)] for number in range(KILLS)]
+    plans = [list(islice(chosen, 2 if number % 3 == 2 else 1)) for number in range(KILLS)]
 
-    clouds = [cloud(runbook.shop(), speed=1000) for _ in plans]
+    clouds = [cloud(runbook.shop(), speed=1000) for _plan in plans]
 
     def trial(number: int) -> str | None:
         running, home, told = clouds[number], tmp_path / f"run-{number}", []

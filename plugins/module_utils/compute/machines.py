@@ -392,6 +392,7 @@ async def write(
     """
     clock = asyncio.get_running_loop().time
     end, interval, send = clock() + seconds, FIRST_TRY, True
+    trouble: AzureError | None = None
     while True:
         try:
             if send:
@@ -401,7 +402,7 @@ async def write(
             if (error.code or "").lower() not in IN_THE_WAY:
                 raise
             trouble = error
-        if clock() + interval >= end:
+        if trouble and clock() + interval >= end:
             raise trouble
         over = await overtaken() if overtaken else False
         if over:

@@ -151,6 +151,10 @@ def _done_unplanned(item: ReplicatedItem) -> str | None:
     return "it is failed over already" if failed_over(item) else None
 
 
+def _waits_for_commit(item: ReplicatedItem) -> bool:
+    return commit_pending(item)
+
+
 def _done_commit(item: ReplicatedItem) -> str | None:
     if commit_pending(item):
         return None
@@ -231,7 +235,7 @@ ACTIONS: Mapping[str, Verb] = {
         "failover_input",
         _body_unplanned,
         confirm=True,
-        recovers=lambda item: commit_pending(item),
+        recovers=_waits_for_commit,
         waits=("TestFailoverCleanup",),
         beside=("CommitFailover",),
     ),

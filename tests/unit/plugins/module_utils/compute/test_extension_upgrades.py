@@ -58,7 +58,7 @@ class TestSupported:
     def test_each_row_in_any_letter_case_and_nothing_beside_it(self, publisher: str, type: str) -> None:
         assert supported(publisher, type) and supported(publisher.lower(), type.upper())
         assert not supported(publisher, f"{type}2") and not supported(f"{publisher}.Other", type)
-        assert not supported(type, publisher)
+        assert not supported(publisher=type, type=publisher)
 
     def test_a_row_is_one_extension_not_a_pattern(self) -> None:
         assert not supported("Microsoft.Azure.Monitor", "AzureMonitor*Agent")

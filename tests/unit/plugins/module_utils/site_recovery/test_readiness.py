@@ -118,8 +118,8 @@ def test_the_mobility_service(details: dict[str, Any], status: str, why: str) ->
     assert found[0] == status and why in found[1] and found[2]
 
 
-def mapping(details: dict[str, Any] = ON, region: str = estates.PRIMARY, **properties: Any) -> mappings.Mapping:
-    return mappings.parse(estates.mapping(region, details=details, **properties))
+def mapping(details: dict[str, Any] | None = None, region: str = estates.PRIMARY, **properties: Any) -> mappings.Mapping:
+    return mappings.parse(estates.mapping(region, details=ON if details is None else details, **properties))
 
 
 @pytest.mark.parametrize(
