@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm import ids
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.arm.errors import AzureError
@@ -20,7 +20,7 @@ from ansible_collections.cloudops.azure_dr.plugins.module_utils.checks import FA
 from ansible_collections.cloudops.azure_dr.plugins.module_utils.monitor.associations import ENDPOINT, RULE, Source
 
 Wire = dict[str, Any]
-Found: TypeAlias = "Mapping[str, Wire | AzureError]"
+Found = Mapping[str, Any]  # of each id the answer, or the AzureError in its place
 
 TYPES = {RULE.lower(): "data_collection_rules", ENDPOINT.lower(): "data_collection_endpoints"}
 READER = "Give the sign-in the role Reader there, or look at it yourself."
