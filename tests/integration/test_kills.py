@@ -3,7 +3,8 @@
 
 """Playbooks that are killed at any moment and run again, or run twice at once: the cloud ends as it does when nothing disturbs them.
 
-The moments are chosen at random, of a seed that is printed. AZURE_DR_KILLS says how many (2; from 3 on a drill meets a drill, too), AZURE_DR_KILLS_SEED repeats them.
+The moments are chosen at random, of a seed that is printed. AZURE_DR_KILLS says how many (2; from 3 on, a drill meets a drill, too),
+AZURE_DR_KILLS_SEED repeats them.
 """
 
 from __future__ import annotations
