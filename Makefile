@@ -49,11 +49,11 @@ rehearsal: venv ## Rehearse the runbook; ESTATE=, VARS=, TRAFFIC=, FAULTS= name 
 	    $(if $(TRAFFIC),--traffic '$(TRAFFIC)') $(if $(FAULTS),--faults '$(FAULTS)') $(if $(SPEED),--speed '$(SPEED)')
 
 .PHONY: test
-test: venv .venv-lowest/.ready .venv-lowest-core/.ready .venv-lowest-sdk/.ready ## Run every check, say what was left out; or one: make lint, types, docs, sanity, unit, integration, lowest, crossed, molecule
+test: venv .venv-lowest/.ready .venv-lowest-core/.ready .venv-lowest-sdk/.ready ## Run every check, say what was left out; or one: make lint, types, docs, sanity, unit, integration, scenarios, lowest, crossed, molecule
 	$(BIN)/python tests/checks
 
-.PHONY: sanity integration molecule unit lint types docs lowest crossed
-sanity integration molecule unit lint types docs: venv
+.PHONY: sanity integration scenarios molecule unit lint types docs lowest crossed
+sanity integration scenarios molecule unit lint types docs: venv
 	$(BIN)/python tests/checks $@
 
 lowest: venv .venv-lowest/.ready

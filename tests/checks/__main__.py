@@ -27,7 +27,7 @@ LIMIT_SECONDS = 18 * 60
 NEVER_RUN = (
     "ansible-test --docker and --remote: they need a container engine or a service; sanity runs in virtual environments instead",
     "ansible-test units and integration: plain pytest runs the same tests, quicker",
-    "lowest: scenarios made of many runs of the playbooks; .venv-lowest/bin/python -m pytest tests/integration runs all",
+    "scenarios on the lowest libraries: .venv-lowest/bin/python -m pytest tests/integration runs them",
     "Pythons, versions of ansible-core and of the Azure libraries between the ends of what is supported",
 )
 
@@ -57,14 +57,15 @@ def pytest(*folders: str) -> tuple[str, ...]:
 
 
 VERSIONS = ("python", "tests/checks/versions.py")
-# What stands on the same libraries as the other tests, and takes long: scenarios that are made of many runs of the playbooks.
+# Integration tests that are made of many runs of the playbooks, or of many modules: a check of their own, on the newest libraries.
 SCENARIOS = tuple(
-    f"--ignore=tests/integration/test_{name}.py"
+    f"tests/integration/test_{name}.py"
     for name in (
         "baseline",
         "benchmarks",
         "change_freeze",
         "check_mode",
+        "faults",
         "kills",
         "permissions",
         "proof",
@@ -73,16 +74,18 @@ SCENARIOS = tuple(
         "steady_state",
     )
 )
-# What depends most on the versions beneath it: each module as documented, and what is sent.
-CROSSED = tuple(f"tests/integration/test_{name}.py" for name in ("examples", "request_bodies"))
+MODULES = ("tests/integration", *(f"--ignore={file}" for file in SCENARIOS))
+# What depends most on the versions beneath it: all that is sent.
+CROSSED = "tests/integration/test_request_bodies.py"
 
 # In the order of starting: the long ones first.
 CHECKS = {
+    "integration": Check((VERSIONS, pytest(*MODULES))),
+    "scenarios": Check((VERSIONS, pytest(*SCENARIOS))),
+    "lowest": Check((VERSIONS, pytest("tests/unit", *MODULES)), venv=ROOT / ".venv-lowest"),
     "sanity": Check((("python", "tests/checks/sanity.py"),)),
-    "integration": Check((VERSIONS, pytest("tests/integration"))),
-    "lowest": Check((VERSIONS, pytest("tests/unit", "tests/integration", *SCENARIOS)), venv=ROOT / ".venv-lowest"),
-    "lowest-core": Check((VERSIONS, pytest(*CROSSED)), venv=ROOT / ".venv-lowest-core"),
-    "lowest-sdk": Check((VERSIONS, pytest(*CROSSED)), venv=ROOT / ".venv-lowest-sdk"),
+    "lowest-core": Check((VERSIONS, pytest(CROSSED)), venv=ROOT / ".venv-lowest-core"),
+    "lowest-sdk": Check((VERSIONS, pytest(CROSSED)), venv=ROOT / ".venv-lowest-sdk"),
     "molecule": Check((("molecule", "test", "--all"),), cwd=ROOT / "extensions"),
     "unit": Check((pytest("tests/unit"),)),
     "lint": Check((("ruff", "check", "."), ("ruff", "format", "--check", "--quiet", "."), ("ansible-lint", "--offline", "--strict"))),
