@@ -296,8 +296,9 @@ def test_a_drill_beside_another_run_is_refused_clearly_or_goes_well(cloud: Start
     records = [json.loads(one.read_text()) for one in (tmp_path / "evidence").glob("*.json")]
     told = [failure["reason"] for record in records for failure in record["failures"]]
     assert len(records) == 2
-    # The other drill may clean up while this one restores: then its machines are gone, and it says so.
-    assert all("Wait for it to end" in reason or "ResourceNotFound" in reason for reason in told), told
+    # The other one runs, its test failover stands, or it has cleaned up while this one restored: each is said clearly.
+    clear = ("Wait for it to end", "run the action test_cleanup first", "ResourceNotFound")
+    assert all(any(words in reason for words in clear) for reason in told), told
     seen = picture(running)
     assert not [machine for machine in seen["machines"] if machine.endswith("-test")]
     assert len({str(state) for state in seen["items"].values()}) == 1, seen["items"]
